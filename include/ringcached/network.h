@@ -1,0 +1,221 @@
+// ringcached's engine as a library: a completion-driven TCP and UNIX-socket server.
+//
+// One acceptor thread owns a ring with multishot accepts and hands each accepted descriptor to a worker; each worker
+// is one thread with one ring, one receive-buffer ring and any number of connections. The user supplies handlers:
+// bytes in, bytes out, no descriptor in sight.
+//
+// Threads: everything of a WorkerHandler, its connections and their outputs happens on that worker's thread.
+// Network's own calls may come from any thread unless said otherwise.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringcached/status.h"
+
+namespace ringcached {
+
+// Keeps referenced bytes alive until they are sent. Called exactly once per reference, on the worker's thread.
+struct OutputPin {
+  void (*release)(void* owner, void* item) = nullptr;
+  void* owner = nullptr;
+  void* item = nullptr;
+};
+
+// The bytes a connection still has to send. Replies of a whole turn are gathered and leave in one send.
+class Output {
+ public:
+  // The most that room() can be asked for at once.
+  static constexpr std::size_t kRoomBytesMax = 4096;
+
+  // At least `bytes` of contiguous space to write into; commit() makes the written part of it output.
+  // The pointer is valid until the next call on this object.
+  char* room(std::size_t bytes) {
+    return static_cast<std::size_t>(limit_ - cursor_) >= bytes ? cursor_ : grow(bytes);
+  }
+  // Space left behind room()'s pointer without growing; useful to decide between copying and referencing.
+  std::size_t available() const { return static_cast<std::size_t>(limit_ - cursor_); }
+  void commit(std::size_t bytes) { cursor_ += bytes; }
+
+  // Copies; any length.
+  void append(std::string_view bytes);
+  // Sends `bytes` from where they lie; they must not change until pin.release was called.
+  void reference(std::span<const char> bytes, OutputPin pin);
+  // Bytes not yet handed to the kernel or not yet acknowledged by it. Exact.
+  std::size_t pending() const;
+
+ protected:
+  Output() = default;
+  ~Output() = default;
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  char* cursor_ = nullptr;
+  char* limit_ = nullptr;
+
+ private:
+  char* grow(std::size_t bytes);
+};
+
+enum class CloseReason : std::uint8_t { kPeer, kHandler, kError, kIdleTimeout, kShutdown };
+
+// A client's connection as its handler sees it. Valid from on_open to the handler's destruction.
+class Connection {
+ public:
+  virtual Output& output() = 0;
+  // Index of the worker, and of the connection's descriptor for logs and `stats conns`.
+  virtual unsigned worker() const = 0;
+  virtual int descriptor() const = 0;
+  // "tcp:127.0.0.1:4711", "tcp6:[::1]:4711", "unix:/path"; formatted on call.
+  virtual std::string peer_name() const = 0;
+  virtual std::string listener_name() const = 0;
+  virtual bool is_unix() const = 0;
+  // Other connections of this worker have work in this turn (fairness, see Next::kYield).
+  virtual bool others_waiting() const = 0;
+  // Unsent output is above the high-water mark: stop producing and return kBlocked.
+  virtual bool output_blocked() const = 0;
+
+ protected:
+  ~Connection() = default;
+};
+
+// What a handler wants after it looked at its input.
+enum class Next : std::uint8_t {
+  kReceive,  // call again when more bytes have come; unconsumed bytes are kept and shown again in front of them
+  kYield,    // call again in this worker's round with the unconsumed bytes, after the others had their turn
+  kBlocked,  // output_blocked(): call again with the unconsumed bytes once enough output was sent
+  kClose,    // send what is pending, then close; input is ignored
+};
+
+struct Consumed {
+  std::size_t bytes = 0;
+  Next next = Next::kReceive;
+};
+
+class ConnectionHandler {
+ public:
+  virtual ~ConnectionHandler() = default;
+  // Consume requests from the front of `input`. Never called with empty input. The span is valid during the call.
+  virtual Consumed on_data(Connection& connection, std::span<const char> input) = 0;
+  // The peer has ended its stream; `connection` closes after pending output. Bytes left unconsumed are dropped.
+  virtual void on_end_of_stream(Connection& /*connection*/) {}
+  // Last call before destruction; no output can be sent any more.
+  virtual void on_close(Connection& /*connection*/, CloseReason /*reason*/) {}
+};
+
+// One per worker thread.
+class WorkerHandler {
+ public:
+  virtual ~WorkerHandler() = default;
+  // On the worker's thread before it serves, and after it has served its last connection.
+  virtual void on_start() {}
+  virtual void on_stop() {}
+  virtual std::unique_ptr<ConnectionHandler> on_open(Connection& connection) = 0;
+  // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called again at
+  // once (background work left), false to sleep until the next completion or tick.
+  virtual bool on_turn() { return false; }
+  // About every NetworkOptions::tick, on an idle worker too.
+  virtual void on_tick() {}
+};
+
+class NetworkHandler {
+ public:
+  virtual ~NetworkHandler() = default;
+  virtual std::unique_ptr<WorkerHandler> make_worker(unsigned worker) = 0;
+};
+
+enum class Handoff : std::uint8_t { kMessageRing, kEventfd };
+enum class IoLevel : std::uint8_t { kAuto, k6_1, k6_12, k6_18 };
+
+struct ListenAddress {
+  enum class Kind : std::uint8_t { kTcp, kUnix } kind = Kind::kTcp;
+  std::string host;          // kTcp: numeric address or name; empty or "*" for all
+  std::uint16_t port = 0;    // kTcp: 0 for an ephemeral port
+  std::string path;          // kUnix
+  unsigned unix_mode = 0700; // kUnix: access mode of the socket file
+};
+
+struct NetworkOptions {
+  std::vector<ListenAddress> listeners;
+  unsigned workers = 0;                 // 0: one per CPU of the affinity mask
+  bool pin_workers = true;              // to the CPUs of the affinity mask given to the process, in order
+  Handoff handoff = Handoff::kMessageRing;
+  IoLevel io_level = IoLevel::kAuto;
+  unsigned connections_max = 1024;
+  bool refuse_fast = true;              // at the limit: send the refusal line and close; else stop accepting
+  std::string refusal_line;             // empty: close silently
+  int listen_backlog = 1024;
+  std::chrono::seconds idle_timeout{0}; // 0: never; UNIX-socket clients are exempt
+  std::size_t output_high_water = std::size_t{1} << 20;  // bytes unsent per connection
+  std::size_t output_low_water = std::size_t{256} << 10;
+  unsigned ring_entries = 1024;         // submission queue; the completion queue is 8 times as long
+  unsigned receive_buffers = 256;       // per worker, power of two
+  unsigned receive_buffer_bytes = 16384;
+  std::chrono::milliseconds tick{250};
+  std::chrono::milliseconds stop_deadline{5000};  // how long stop() lets unsent answers drain
+};
+
+// The figures `stats` shows; sums over all threads at the time of the call.
+struct NetworkStats {
+  std::uint64_t current_connections = 0, total_connections = 0, rejected_connections = 0;
+  std::uint64_t connection_structures = 0;
+  std::uint64_t bytes_read = 0, bytes_written = 0;
+  std::uint64_t yields = 0, idle_kicks = 0;
+  std::uint64_t listen_disabled = 0, time_in_listen_disabled_us = 0;
+  bool accepting = true;
+  std::uint64_t receive_buffers = 0, receive_buffer_bytes = 0, receive_buffers_exhausted = 0;
+  std::uint64_t receives_paused = 0, sends_short = 0, stale_completions = 0, accept_errors = 0;
+  std::uint64_t handoff_retries = 0, output_blocks = 0, output_block_bytes = 0;
+};
+
+struct ConnectionInfo {
+  int descriptor = -1;
+  std::string peer, listener;
+  bool is_listener = false;
+  const char* state = "";         // memcached's names: conn_listening, conn_read, conn_parse_cmd, conn_mwrite, conn_closing
+  std::uint64_t idle_seconds = 0; // since the last bytes from the client
+  unsigned worker = 0;
+};
+
+class Network {
+ public:
+  // Binds all listeners and creates all rings; nothing serves yet. On failure nothing is left behind. The handler
+  // must outlive the Network.
+  static Result<std::unique_ptr<Network>> create(const NetworkOptions& options, NetworkHandler& handler);
+  virtual ~Network() = default;
+
+  // Starts the threads. Call once.
+  virtual Status start() = 0;
+  // Begins an orderly end: accepts no more, answers what has arrived, closes. Returns at once; async-signal-safe.
+  virtual void stop() = 0;
+  // Returns when every thread has ended.
+  virtual void join() = 0;
+
+  virtual unsigned workers() const = 0;
+  virtual NetworkStats stats() const = 0;
+  virtual std::vector<ConnectionInfo> connections() const = 0;
+  // Bound addresses, with the real port where 0 was asked.
+  virtual std::vector<ListenAddress> bound() const = 0;
+};
+
+// The kernel features found, one line each, for --features; and why io_uring is not available if it is not.
+struct IoFeatures {
+  bool available = false;
+  Status reason;             // when not available: the cause by name and the remedy
+  IoLevel level = IoLevel::k6_1;
+  struct Entry {
+    std::string name;
+    bool present = false;
+    std::string note;
+  };
+  std::vector<Entry> entries;
+};
+IoFeatures probe_io_features(IoLevel highest = IoLevel::kAuto);
+
+}  // namespace ringcached

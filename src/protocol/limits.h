@@ -1,0 +1,26 @@
+// Every bound of the protocol family in one place, with the relations that must hold between them.
+// Sources: protocol specification sections 1.3, 2.1 to 2.4.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ringcached::protocol {
+
+inline constexpr std::size_t kKeyBytesMax = 250;
+// An unterminated line longer than this closes the connection, unless it is a get or gets.
+inline constexpr std::size_t kLineBytesMax = 2048;
+// A terminated line of another command longer than this is refused likewise.
+inline constexpr std::size_t kCompleteLineBytesMax = 16384;
+// get and gets have no limit in the protocol; this one bounds the memory a client can make us hold.
+inline constexpr std::size_t kMultigetLineBytesMax = std::size_t{8} << 20;
+inline constexpr std::size_t kTokensMax = 24;
+inline constexpr std::size_t kMetaTokensMax = 20;
+inline constexpr std::size_t kOpaqueBytesMax = 32;  // with the letter O
+// Largest announced value: 2^31 - 1 - 2.
+inline constexpr std::int64_t kValueBytesMax = 2147483645;
+
+static_assert(kKeyBytesMax < kLineBytesMax && kLineBytesMax < kCompleteLineBytesMax);
+static_assert(kCompleteLineBytesMax < kMultigetLineBytesMax);
+
+}  // namespace ringcached::protocol

@@ -1,0 +1,33 @@
+#include <doctest/doctest.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "support/fake_clock.h"
+
+using namespace ringcached;
+
+TEST_SUITE("base") {
+  TEST_CASE("cache time follows the monotonic clock and ignores wall steps") {
+    testing::FakeClock clock;
+    CacheClock cache_clock(clock);
+    CHECK(cache_clock.now() == kCacheTimeStart);
+    const auto base = cache_clock.wall_base();
+    clock.advance_seconds(10);
+    clock.step_wall(-100000);
+    CHECK(cache_clock.tick() == kCacheTimeStart + 10);
+    CHECK(cache_clock.wall_base() == base);
+  }
+
+  TEST_CASE("escaped text is printable, bounded and unambiguous") {
+    CHECK(escaped("plain key") == "plain key");
+    CHECK(escaped(std::string_view("a\0\r\n\\\xff", 6)) == "a\\x00\\x0D\\x0A\\x5C\\xFF");
+    CHECK(escaped(std::string(300, 'x'), 4) == "xxxx...");
+  }
+
+  TEST_CASE("the key hash depends on the seed and on every byte") {
+    CHECK(hash_key("key", 1) == hash_key("key", 1));
+    CHECK(hash_key("key", 1) != hash_key("key", 2));
+    CHECK(hash_key(std::string_view("k\0a", 3), 1) != hash_key(std::string_view("k\0b", 3), 1));
+  }
+}
