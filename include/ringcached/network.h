@@ -32,7 +32,7 @@ struct OutputPin {
 class Output {
  public:
   // The most that room() can be asked for at once.
-  static constexpr std::size_t kRoomBytesMax = 4096;
+  static constexpr std::size_t kRoomBytesMax = 5120;
 
   // At least `bytes` of contiguous space to write into; commit() makes the written part of it output.
   // The pointer is valid until the next call on this object.
@@ -127,7 +127,11 @@ class WorkerHandler {
 class NetworkHandler {
  public:
   virtual ~NetworkHandler() = default;
+  // Called by start(), on its thread.
   virtual std::unique_ptr<WorkerHandler> make_worker(unsigned worker) = 0;
+  // Something failed for good while serving (a listener that can accept no more); the rest goes on. On the acceptor's
+  // thread.
+  virtual void on_failure(const Status& /*failure*/) {}
 };
 
 enum class Handoff : std::uint8_t { kMessageRing, kEventfd };

@@ -8,13 +8,13 @@
 namespace ringcached::protocol {
 
 inline constexpr std::size_t kKeyBytesMax = 250;
-// An unterminated line longer than this closes the connection, unless it is a get or gets.
+// An unterminated line longer than this closes the connection, unless it is a get, gets, gat or gats.
 inline constexpr std::size_t kLineBytesMax = 2048;
-// A terminated line of another command longer than this is refused likewise.
+// A terminated line longer than this, with its terminator, closes it likewise, unless it is a get or gets. A
+// gat or gats may grow to it unterminated, so that a long one does not depend on how it was fragmented.
 inline constexpr std::size_t kCompleteLineBytesMax = 16384;
 // get and gets have no limit in the protocol; this one bounds the memory a client can make us hold.
 inline constexpr std::size_t kMultigetLineBytesMax = std::size_t{8} << 20;
-inline constexpr std::size_t kTokensMax = 24;
 inline constexpr std::size_t kMetaTokensMax = 20;
 inline constexpr std::size_t kOpaqueBytesMax = 32;  // with the letter O
 // Largest announced value: 2^31 - 1 - 2.

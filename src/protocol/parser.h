@@ -1,5 +1,6 @@
-// Bytes in, a closed result out. No descriptor, no clock, no store, no allocation; the same input gives the same
-// result however it was fragmented. The caller keeps unconsumed bytes and calls again with more behind them.
+// Bytes in, a closed result out. No descriptor, no clock, no store, no allocation; the same input gives the
+// same result however it was fragmented. The caller keeps unconsumed bytes and calls again with more behind
+// them.
 #pragma once
 
 #include <cstddef>
@@ -12,16 +13,17 @@ namespace ringcached::protocol {
 
 enum class ParseKind : std::uint8_t {
   kNeedMore,  // no complete line yet; nothing consumed
-  kRequest,   // `request` is filled; `consumed` bytes of the line are used. A storage request's data block follows.
+  kRequest,   // `request` is filled; `consumed` bytes of the line are used. A storage request's data block
+              // follows.
   kError,     // answer `reply` (unless `noreply`), after dropping `swallow` further bytes of input
-  kClose,     // close without an answer of its own (overlong line, HTTP request); `reply` may be empty
+  kClose,     // close (overlong line, HTTP request) after sending `reply`, mostly empty; nothing is consumed
 };
 
 struct ParseResult {
   ParseKind kind = ParseKind::kNeedMore;
   std::size_t consumed = 0;
-  // kError of a storage line whose length could be read: data block with its CR LF still to be dropped. The answer
-  // is delivered after it (spec 3.3).
+  // kError of a storage line whose length could be read: data block with its CR LF still to be dropped. The
+  // answer is delivered after it (spec 3.3).
   std::uint64_t swallow = 0;
   bool noreply = false;
   std::string_view reply;  // static storage, with CR LF

@@ -1,0 +1,350 @@
+#include "net/connection.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace ringcached::net {
+namespace {
+
+using State = PublishedConnection::State;
+
+// How long a peer may take nothing of the last replies before its connection is cut.
+constexpr std::chrono::seconds kDrainStall{10};
+// How long the peer's end of stream is awaited after ours.
+constexpr std::chrono::seconds kLinger{1};
+
+}  // namespace
+
+void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uint32_t generation, int descriptor,
+                            std::uint16_t listener) {
+  RC_CHECK(lifetime_ == Lifetime::kFree && in_flight_ == 0);
+  context_ = &context;
+  SendQueue::bind(context.output);
+  descriptor_ = descriptor;
+  slot_ = slot;
+  generation_ = generation;
+  lifetime_ = Lifetime::kOpen;
+  receive_ = Receive::kPaused;
+  input_pending_ = blocked_ = lingering_ = broken_ = false;
+  armed_turn_ = full_turn_ = served_turn_ = 0;
+  progress_tick_ = context.wheel.now();
+
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  PeerAddress peer;
+  // A peer that is gone already has no address; its end of stream will be seen soon.
+  if (context.ring.peer_address(descriptor, address, length) == 0) peer = PeerAddress::from(address);
+  published_.open(descriptor, listener, peer, progress_tick_);
+}
+
+void ClientConnection::start(std::unique_ptr<ConnectionHandler> handler) {
+  handler_ = std::move(handler);
+  if (handler_ == nullptr) {
+    drain_begin(CloseReason::kHandler);
+  } else if (idle_ticks_max() != 0) {
+    schedule_in(idle_ticks_max());
+  }
+  settle();
+}
+
+std::string ClientConnection::peer_name() const { return published_.peer().name(listener().path); }
+
+std::string ClientConnection::listener_name() const { return listener().name; }
+
+// --- Events of the receive half
+
+void ClientConnection::on_receive(const Completion& completion) {
+  if (!completion.more()) {
+    RC_CHECK(receive_ == Receive::kArmed && in_flight_ > 0);
+    --in_flight_;
+    receive_ = Receive::kPaused;
+  }
+  if (completion.has_buffer()) accept_input(completion);
+  if (completion.result == 0) {
+    // End of stream. Kernels end the operation with it; should one not, the close cancels it.
+    if (receive_ == Receive::kPaused) receive_ = Receive::kEnded;
+  } else if (completion.result < 0) {
+    on_receive_error(-completion.result);
+  }
+  settle();
+}
+
+void ClientConnection::accept_input(const Completion& completion) {
+  const std::uint16_t id = completion.buffer_id();
+  const auto bytes = static_cast<std::uint32_t>(completion.result > 0 ? completion.result : 0);
+  context_->buffers.lend(id, bytes);
+  if (bytes == 0 || lifetime_ != Lifetime::kOpen) return context_->buffers.give(id);
+  context_->counters.bytes_read.add(bytes);
+  progress_tick_ = context_->wheel.now();
+  published_.set_receive_tick(progress_tick_);
+  if (bytes == context_->buffers.buffer_bytes()) full_turn_ = context_->turn;
+  input_.push(context_->buffers, id);
+  input_pending_ = true;
+  // Above high water no buffer is held: bytes that were under way when the receive was paused go to the tail.
+  if (blocked_) input_.spill(context_->buffers);
+}
+
+void ClientConnection::on_receive_error(int error) {
+  switch (error) {
+    case ENOBUFS:
+      context_->counters.receive_buffers_exhausted.add();
+      if (receive_ == Receive::kPaused && !is_starved()) context_->starved.push_back(*this);
+      return;
+    case ECANCELED:
+    case EINTR:
+    case EAGAIN:
+      return;  // settle() arms again if that is wanted
+    default:
+      // What had arrived before is still handled; nobody can read the replies, but commands take effect.
+      if (receive_ == Receive::kPaused) receive_ = Receive::kEnded;
+      broken_ = true;
+  }
+}
+
+void ClientConnection::feed() { settle(); }
+
+void ClientConnection::update_receive() {
+  if (receive_ == Receive::kEnded) return;
+  if (receive_ == Receive::kArmed) {
+    if (lifetime_ == Lifetime::kOpen && blocked_ && cancels_in_flight_ == 0) cancel(Operation::kReceive);
+    return;
+  }
+  // Kept input is shown first. A cancel still under way could hit the new operation, which has the same token.
+  const bool wanted = lifetime_ == Lifetime::kOpen ? !blocked_ && !input_pending_ : lingering_;
+  if (wanted && !is_starved() && cancels_in_flight_ == 0) arm_receive();
+}
+
+void ClientConnection::arm_receive() {
+  context_->ring.receive_multishot(descriptor_, token(Operation::kReceive));
+  receive_ = Receive::kArmed;
+  armed_turn_ = context_->turn;
+  ++in_flight_;
+}
+
+void ClientConnection::cancel(Operation operation) {
+  context_->ring.cancel(token(operation), token(Operation::kCancel));
+  ++cancels_in_flight_;
+  ++in_flight_;
+}
+
+void ClientConnection::on_cancel() {
+  RC_CHECK(cancels_in_flight_ > 0 && in_flight_ > 0);
+  --cancels_in_flight_;
+  --in_flight_;
+  settle();
+}
+
+// --- Handler
+
+void ClientConnection::serve() {
+  if (lifetime_ != Lifetime::kOpen || blocked_ || !input_pending_) return;
+  check_invariants();
+  served_turn_ = context_->turn;
+  input_pending_ = false;
+  if (!input_.empty()) {
+    const std::span<const char> input = input_.front(context_->buffers);
+    published_.set_state(State::kParse);
+    const Consumed consumed = handler_->on_data(*this, input);
+    published_.set_state(State::kRead);
+    RC_CHECK(consumed.bytes <= input.size());
+    input_.consume(context_->buffers, consumed.bytes);
+    obey(consumed.next, input.size() - consumed.bytes);
+  }
+  settle();
+}
+
+void ClientConnection::obey(Next next, std::size_t bytes_left) {
+  if (next == Next::kClose) return drain_begin(CloseReason::kHandler);
+  if (output_blocked() || (next == Next::kBlocked && unsent() > context_->options.output_low_water)) return block();
+  if (input_.empty()) return;
+  if (next == Next::kReceive) {
+    input_pending_ = input_.extend(context_->buffers, bytes_left);
+    return;
+  }
+  if (next == Next::kYield) context_->counters.yields.add();
+  input_pending_ = true;
+}
+
+void ClientConnection::block() {
+  blocked_ = true;
+  input_.spill(context_->buffers);
+  input_pending_ = !input_.empty();
+  context_->counters.receives_paused.add();
+}
+
+void ClientConnection::unblock_below_low_water() {
+  if (blocked_ && unsent() <= context_->options.output_low_water) blocked_ = false;
+}
+
+// --- Send half
+
+void ClientConnection::flush() {
+  if (sending() || unsent() == 0 || lifetime_ == Lifetime::kClosing) return;
+  const Batch batch = begin();
+  if (batch.message == nullptr) {
+    context_->ring.send(descriptor_, batch.plain, token(Operation::kSend));
+  } else {
+    context_->ring.send_message(descriptor_, *batch.message, token(Operation::kSend));
+  }
+  ++in_flight_;
+  published_.set_state(State::kWrite);
+}
+
+void ClientConnection::on_send(const Completion& completion) {
+  RC_CHECK(sending() && in_flight_ > 0);
+  --in_flight_;
+  const std::size_t asked = in_flight_bytes();
+  const std::size_t sent = completion.result > 0 ? static_cast<std::size_t>(completion.result) : 0;
+  complete(sent);
+  if (sent > 0) {
+    context_->counters.bytes_written.add(sent);
+    progress_tick_ = context_->wheel.now();
+    if (sent < asked) context_->counters.sends_short.add();
+  } else if (completion.result != -EINTR && completion.result != -EAGAIN) {
+    close_begin(CloseReason::kError);
+  }
+  if (lifetime_ != Lifetime::kClosing) {
+    unblock_below_low_water();
+    if (unsent() > 0) {
+      mark_dirty();
+    } else {
+      published_.set_state(State::kRead);
+    }
+  }
+  settle();
+}
+
+// --- Lifetime
+
+void ClientConnection::settle() {
+  if (lifetime_ == Lifetime::kOpen && receive_ == Receive::kEnded && !input_pending_ && !blocked_) finish_stream();
+  if (lifetime_ == Lifetime::kDraining && !lingering_ && unsent() == 0 && !sending()) linger_begin();
+  if (lifetime_ == Lifetime::kDraining && lingering_ && receive_ == Receive::kEnded) close_begin(reason_);
+  if (lifetime_ == Lifetime::kClosing) {
+    if (in_flight_ == 0 && !is_ready()) context_->ended.push_back(*this);
+  } else {
+    if (lifetime_ == Lifetime::kOpen && input_pending_ && !blocked_ && !is_ready()) context_->ready.push_back(*this);
+    update_receive();
+  }
+  check_invariants();
+}
+
+void ClientConnection::finish_stream() {
+  if (!broken_) handler_->on_end_of_stream(*this);
+  drain_begin(broken_ ? CloseReason::kError : CloseReason::kPeer);
+}
+
+void ClientConnection::drain_begin(CloseReason reason) {
+  RC_CHECK(lifetime_ == Lifetime::kOpen);
+  lifetime_ = Lifetime::kDraining;
+  reason_ = reason;
+  input_.clear(context_->buffers);
+  input_pending_ = blocked_ = false;
+  ListNode<ReadyTag>::unlink();
+  ListNode<StarvedTag>::unlink();
+  progress_tick_ = context_->wheel.now();
+  schedule_in(context_->ticks(kDrainStall));
+}
+
+void ClientConnection::linger_begin() {
+  lingering_ = true;
+  if (receive_ == Receive::kEnded) return;
+  published_.set_state(State::kClosing);
+  // A failure means that the peer is gone; the receive will say so too.
+  context_->ring.shutdown_socket(descriptor_, SHUT_WR);
+  schedule_in(context_->ticks(kLinger));
+}
+
+void ClientConnection::close_begin(CloseReason reason) {
+  if (lifetime_ == Lifetime::kClosing) return;
+  RC_CHECK(lifetime_ != Lifetime::kFree);
+  lifetime_ = Lifetime::kClosing;
+  reason_ = reason;
+  published_.set_state(State::kClosing);
+  input_.clear(context_->buffers);
+  input_pending_ = blocked_ = false;
+  ListNode<ReadyTag>::unlink();
+  ListNode<StarvedTag>::unlink();
+  ListNode<DirtyTag>::unlink();
+  IdleWheel::cancel(*this);
+  if (receive_ != Receive::kArmed && !sending()) return;
+  context_->ring.shutdown_socket(descriptor_, SHUT_RDWR);
+  if (receive_ == Receive::kArmed && cancels_in_flight_ == 0) cancel(Operation::kReceive);
+  if (sending()) cancel(Operation::kSend);
+}
+
+void ClientConnection::close_now(CloseReason reason) {
+  close_begin(reason);
+  settle();
+}
+
+bool ClientConnection::stop_if_served(std::uint32_t stop_turn) {
+  if (lifetime_ != Lifetime::kOpen || blocked_ || input_pending_ || receive_ != Receive::kArmed) return true;
+  // The receive must have lived through one whole call to the kernel since, and not have been cut by a full buffer.
+  const std::uint32_t turn = context_->turn;
+  if (turn == stop_turn || armed_turn_ == turn || full_turn_ == turn) return false;
+  // Nothing to lose on a connection that was quiet for as long as we would linger.
+  const bool quiet = context_->wheel.now() - progress_tick_ > context_->ticks(kLinger);
+  if (quiet && unsent() == 0 && !sending()) {
+    close_now(CloseReason::kShutdown);
+  } else {
+    drain_begin(CloseReason::kShutdown);
+    settle();
+  }
+  return true;
+}
+
+void ClientConnection::release() {
+  RC_CHECK(lifetime_ == Lifetime::kClosing && in_flight_ == 0);
+  clear();
+  if (handler_ != nullptr) {
+    handler_->on_close(*this, reason_);
+    clear();
+    handler_.reset();
+  }
+  published_.close();
+  context_->ring.close_socket(descriptor_);
+  descriptor_ = -1;
+  lifetime_ = Lifetime::kFree;
+  context_->counters.connections_closed.add();
+}
+
+// --- Deadlines
+
+std::uint32_t ClientConnection::idle_ticks_max() const {
+  if (context_->options.idle_timeout.count() == 0 || is_unix()) return 0;
+  return context_->ticks(context_->options.idle_timeout) + 1;
+}
+
+void ClientConnection::schedule_in(std::uint32_t ticks) {
+  context_->wheel.schedule(*this, context_->wheel.now() + ticks);
+}
+
+void ClientConnection::on_due() {
+  const std::uint32_t quiet_ticks = context_->wheel.now() - progress_tick_;
+  if (lifetime_ == Lifetime::kOpen) {
+    if (quiet_ticks < idle_ticks_max()) return schedule_in(idle_ticks_max() - quiet_ticks);
+    context_->counters.idle_kicks.add();
+    return close_now(CloseReason::kIdleTimeout);
+  }
+  const std::uint32_t stall_ticks = context_->ticks(kDrainStall);
+  if (!lingering_ && quiet_ticks < stall_ticks) return schedule_in(stall_ticks - quiet_ticks);
+  close_now(reason_);
+}
+
+void ClientConnection::check_invariants() const {
+  RC_DCHECK(lifetime_ != Lifetime::kFree);
+  RC_DCHECK(in_flight_ == (receive_ == Receive::kArmed ? 1 : 0) + (sending() ? 1 : 0) + cancels_in_flight_);
+  RC_DCHECK(lifetime_ == Lifetime::kOpen || (!input_pending_ && !blocked_ && input_.empty()));
+  RC_DCHECK(!blocked_ || !input_.holds_buffers());
+  RC_DCHECK(!blocked_ || unsent() > context_->options.output_low_water);
+  RC_DCHECK(!lingering_ || lifetime_ == Lifetime::kDraining || lifetime_ == Lifetime::kClosing);
+  RC_DCHECK(!is_starved() || receive_ == Receive::kPaused);
+  RC_DCHECK(lifetime_ == Lifetime::kOpen || lifetime_ == Lifetime::kClosing || !is_ready());
+  // An idle connection holds neither output nor a receive buffer.
+  RC_DCHECK(lifetime_ != Lifetime::kOpen || input_pending_ || is_ready() || !input_.holds_buffers());
+}
+
+}  // namespace ringcached::net

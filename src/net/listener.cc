@@ -1,0 +1,250 @@
+#include "net/listener.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "net/address.h"
+
+namespace ringcached::net {
+namespace {
+
+// With port 0: how often to try for a port that is free on all addresses of a name.
+constexpr int kEphemeralAttempts = 16;
+
+struct AddressListDeleter {
+  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+};
+using AddressList = std::unique_ptr<addrinfo, AddressListDeleter>;
+
+std::string display(const ListenAddress& address) {
+  const std::string host = address.host.empty() ? "*" : address.host;
+  return host.find(':') == std::string::npos ? host + ":" + std::to_string(address.port)
+                                             : "[" + host + "]:" + std::to_string(address.port);
+}
+
+Status tcp_error(const ListenAddress& address, const char* step, int error) {
+  std::string message = "cannot listen on " + display(address) + ": ";
+  switch (error) {
+    case EADDRINUSE:
+      return {StatusCode::kUnavailable, message + "the port is in use; stop the other server or choose another port"};
+    case EACCES:
+      return {StatusCode::kUnavailable,
+              message + "no permission; ports below 1024 need CAP_NET_BIND_SERVICE, choose a higher one"};
+    case EADDRNOTAVAIL:
+      return {StatusCode::kUnavailable, message + "this machine has no such address; check the listen address"};
+    case EMFILE:
+    case ENFILE:
+      return {StatusCode::kUnavailable, message + "too many open files; raise the limit (ulimit -n)"};
+    default:
+      return {StatusCode::kInternal, message + step + ": " + std::strerror(error)};
+  }
+}
+
+Status unix_error(const ListenAddress& address, const char* step, int error) {
+  std::string message = "cannot listen on unix:" + address.path + ": ";
+  switch (error) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return {StatusCode::kUnavailable, message + "no permission; choose a directory this user may write to"};
+    case ENOENT:
+    case ENOTDIR:
+      return {StatusCode::kUnavailable, message + "the directory does not exist; create it or choose another path"};
+    case EADDRINUSE:
+      return {StatusCode::kUnavailable,
+              message + "the path is taken; stop the server that uses it or choose another path"};
+    default:
+      return {StatusCode::kInternal, message + step + ": " + std::strerror(error)};
+  }
+}
+
+Result<AddressList> resolve(const ListenAddress& address) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  const bool all = address.host.empty() || address.host == "*";
+  addrinfo* list = nullptr;
+  const int error = getaddrinfo(all ? nullptr : address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list);
+  if (error == 0) return AddressList(list);
+  const std::string reason = error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error);
+  return Status(StatusCode::kNotFound,
+                "cannot listen on " + display(address) + ": " + reason + "; give an address or a name that resolves");
+}
+
+void set_port(sockaddr* address, std::uint16_t port) {
+  if (address->sa_family == AF_INET) reinterpret_cast<sockaddr_in*>(address)->sin_port = htons(port);
+  if (address->sa_family == AF_INET6) reinterpret_cast<sockaddr_in6*>(address)->sin6_port = htons(port);
+}
+
+// The address the socket is bound to, with the real port.
+ListenAddress bound_address(int descriptor, const ListenAddress& asked) {
+  ListenAddress bound = asked;
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) return bound;
+  const PeerAddress own = PeerAddress::from(address);
+  char text[INET6_ADDRSTRLEN] = "";
+  if (inet_ntop(own.family, own.ip.data(), text, sizeof text) != nullptr) bound.host = text;
+  bound.port = own.port;
+  return bound;
+}
+
+// The listener, or the step that failed with errno set.
+const char* listen_on(const addrinfo& address, int backlog, int& descriptor) {
+  const int on = 1;
+  descriptor = socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, address.ai_protocol);
+  if (descriptor < 0) return "socket";
+  if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return "SO_REUSEADDR";
+  // An IPv6 listener takes IPv6 only: the IPv4 address has a listener of its own.
+  if (address.ai_family == AF_INET6 && setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
+    return "IPV6_V6ONLY";
+  }
+  if (bind(descriptor, address.ai_addr, address.ai_addrlen) != 0) return "bind";
+  if (::listen(descriptor, backlog) != 0) return "listen";
+  return nullptr;
+}
+
+// One listener per address of the list. EADDRINUSE with `ephemeral` asks the caller to try again.
+Status listen_on_all(const ListenAddress& asked, const addrinfo* list, int backlog, std::vector<Listener>& listeners,
+                     int& error) {
+  std::uint16_t port = asked.port;
+  Status failure;
+  error = 0;
+  for (const addrinfo* address = list; address != nullptr; address = address->ai_next) {
+    set_port(address->ai_addr, port);
+    int descriptor = -1;
+    const char* step = listen_on(*address, backlog, descriptor);
+    if (step == nullptr) {
+      listeners.emplace_back(descriptor, bound_address(descriptor, asked));
+      port = listeners.back().bound().port;
+      continue;
+    }
+    error = errno;
+    failure = tcp_error(asked, step, error);
+    if (descriptor >= 0) ::close(descriptor);
+    // A machine without IPv6 (or IPv4) still serves the other addresses of the name.
+    if (error != EAFNOSUPPORT && error != EADDRNOTAVAIL) return failure;
+  }
+  return listeners.empty() ? failure : Status();
+}
+
+Result<std::vector<Listener>> listen_tcp(const ListenAddress& asked, int backlog) {
+  auto list = resolve(asked);
+  if (!list) return list.status();
+  const bool ephemeral = asked.port == 0;
+  for (int attempt = 1;; ++attempt) {
+    std::vector<Listener> listeners;
+    int error = 0;
+    Status status = listen_on_all(asked, list.value().get(), backlog, listeners, error);
+    if (status) return listeners;
+    if (!ephemeral || error != EADDRINUSE || attempt == kEphemeralAttempts) return status;
+  }
+}
+
+// Removes a socket file nobody answers on; anything else in the way is an error.
+Status clear_path(const ListenAddress& asked, const sockaddr_un& address) {
+  struct stat file {};
+  if (lstat(asked.path.c_str(), &file) != 0) return errno == ENOENT ? Status() : unix_error(asked, "stat", errno);
+  if (!S_ISSOCK(file.st_mode)) {
+    return {StatusCode::kUnavailable, "cannot listen on unix:" + asked.path +
+                                          ": a file that is not a socket is there; remove it or choose another path"};
+  }
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return unix_error(asked, "socket", errno);
+  const int connected = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int error = connected == 0 ? 0 : errno;
+  ::close(probe);
+  if (error != ECONNREFUSED) return unix_error(asked, "connect", error == EACCES ? EACCES : EADDRINUSE);
+  if (unlink(asked.path.c_str()) != 0) return unix_error(asked, "unlink", errno);
+  return {};
+}
+
+}  // namespace
+
+Result<Listener> listen_unix(const ListenAddress& asked, int backlog) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (asked.path.empty() || asked.path.size() >= sizeof address.sun_path) {
+    return Status(StatusCode::kInvalidArgument, "cannot listen on unix:" + asked.path + ": the path must have 1 to " +
+                                                    std::to_string(sizeof address.sun_path - 1) + " bytes");
+  }
+  std::memcpy(address.sun_path, asked.path.data(), asked.path.size());
+  Status status = clear_path(asked, address);
+  if (!status) return status;
+  const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return unix_error(asked, "socket", errno);
+  if (bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    status = unix_error(asked, "bind", errno);
+    ::close(descriptor);
+    return status;
+  }
+  Listener listener(descriptor, asked);
+  struct stat file {};
+  if (stat(asked.path.c_str(), &file) == 0) {
+    listener.file_device_ = file.st_dev;
+    listener.file_inode_ = file.st_ino;
+  }
+  // The mode is set before listen(), so that nobody gets in by the mode the umask left.
+  if (chmod(asked.path.c_str(), asked.unix_mode) != 0) return unix_error(asked, "chmod", errno);
+  if (::listen(descriptor, backlog) != 0) return unix_error(asked, "listen", errno);
+  return listener;
+}
+
+Listener::Listener(Listener&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      bound_(std::move(other.bound_)),
+      file_device_(std::exchange(other.file_device_, 0)),
+      file_inode_(std::exchange(other.file_inode_, 0)) {}
+
+Listener::~Listener() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  struct stat file {};
+  if (file_inode_ == 0 || stat(bound_.path.c_str(), &file) != 0) return;
+  if (file.st_dev == file_device_ && file.st_ino == file_inode_) unlink(bound_.path.c_str());
+}
+
+int Listener::release_descriptor() { return std::exchange(descriptor_, -1); }
+
+ListenerInfo Listener::info() const {
+  ListenerInfo info;
+  info.is_unix = is_unix();
+  info.path = bound_.path;
+  info.descriptor = descriptor_;
+  if (is_unix()) {
+    info.name = "unix:" + bound_.path;
+  } else if (bound_.host.find(':') != std::string::npos) {
+    info.name = "tcp6:[" + bound_.host + "]:" + std::to_string(bound_.port);
+  } else {
+    info.name = "tcp:" + bound_.host + ":" + std::to_string(bound_.port);
+  }
+  return info;
+}
+
+Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses, int backlog) {
+  std::vector<Listener> all;
+  for (const ListenAddress& address : addresses) {
+    if (address.kind == ListenAddress::Kind::kUnix) {
+      auto listener = listen_unix(address, backlog);
+      if (!listener) return listener.status();
+      all.push_back(std::move(listener.value()));
+      continue;
+    }
+    auto listeners = listen_tcp(address, backlog);
+    if (!listeners) return listeners.status();
+    for (Listener& listener : listeners.value()) all.push_back(std::move(listener));
+  }
+  return all;
+}
+
+}  // namespace ringcached::net

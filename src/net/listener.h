@@ -1,0 +1,43 @@
+// Listening sockets: TCP over IPv4 and IPv6, and UNIX sockets.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "net/worker_context.h"
+#include "ringcached/network.h"
+#include "ringcached/status.h"
+
+namespace ringcached::net {
+
+// Owns a bound, listening descriptor, and the socket file of a UNIX one.
+class Listener {
+ public:
+  Listener(int descriptor, ListenAddress bound) : descriptor_(descriptor), bound_(std::move(bound)) {}
+  ~Listener();
+  Listener(Listener&& other) noexcept;
+  Listener& operator=(Listener&&) = delete;
+  Listener(const Listener&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  const ListenAddress& bound() const { return bound_; }
+  bool is_unix() const { return bound_.kind == ListenAddress::Kind::kUnix; }
+  // "tcp:127.0.0.1:11211", "tcp6:[::1]:11211", "unix:/path"
+  ListenerInfo info() const;
+  // Gives the descriptor away; the destructor still removes the socket file.
+  int release_descriptor();
+
+ private:
+  friend Result<Listener> listen_unix(const ListenAddress& address, int backlog);
+
+  int descriptor_;
+  ListenAddress bound_;
+  // The socket file as we made it; another one of the same name is not ours to remove.
+  unsigned long file_device_ = 0, file_inode_ = 0;
+};
+
+// Opens all of them, a name that stands for several addresses giving several listeners. With port 0 all addresses of
+// one entry get the same port. On failure none is left open; the message names address, cause and remedy.
+Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses, int backlog);
+
+}  // namespace ringcached::net

@@ -1,0 +1,334 @@
+// The public Network: owns the listeners, one acceptor and the workers, and gives each its thread.
+//
+//   caller's thread: create (bind, rings), start (threads), stop, join, stats, connections
+//   acceptor thread: Acceptor::begin, run_once until it ends    (tells the workers to stop as its last act)
+//   worker threads:  Worker::begin, run_once until it ends
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/topology.h"
+#include "net/acceptor.h"
+#include "net/listener.h"
+#include "net/ring_uring.h"
+#include "net/worker.h"
+#include "ringcached/network.h"
+
+namespace ringcached::net {
+namespace {
+
+constexpr unsigned kWorkersMax = 1024;
+constexpr unsigned kReceiveBuffersMax = 32768;  // the kernel's limit of a buffer ring
+constexpr unsigned kCompletionsPerSubmission = 8;
+constexpr unsigned kAcceptorSubmissions = 256;
+
+Status invalid(const std::string& what) { return {StatusCode::kInvalidArgument, "network options: " + what}; }
+
+Status check(const NetworkOptions& options) {
+  if (options.listeners.empty()) return invalid("at least one listener is needed");
+  if (options.listeners.size() > 1024) return invalid("at most 1024 listeners");
+  if (options.workers > kWorkersMax) return invalid("workers must be at most 1024");
+  if (options.connections_max == 0) return invalid("connections_max must be at least 1");
+  if (!std::has_single_bit(options.receive_buffers) || options.receive_buffers > kReceiveBuffersMax) {
+    return invalid("receive_buffers must be a power of two of at most 32768");
+  }
+  if (options.receive_buffer_bytes < 64 || options.receive_buffer_bytes > (1U << 30)) {
+    return invalid("receive_buffer_bytes must be 64 to 1 GiB");
+  }
+  if (options.output_low_water > options.output_high_water) return invalid("output_low_water is above output_high_water");
+  if (options.tick.count() < 1) return invalid("tick must be at least 1 ms");
+  if (options.ring_entries == 0) return invalid("ring_entries must be at least 1");
+  return {};
+}
+
+// Lets the starting thread wait until each of the others has begun or failed.
+class StartGate {
+ public:
+  void report(const Status& status) {
+    const std::lock_guard guard(mutex_);
+    ++reported_;
+    if (!status && status_) status_ = status;
+    changed_.notify_one();
+  }
+  // The first failure of the first `count` reports.
+  Status wait(unsigned count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return reported_ >= count; });
+    return status_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  unsigned reported_ = 0;
+  Status status_;
+};
+
+// Signals are for the threads of the program, not for these.
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
+class NetworkImplementation final : public Network {
+ public:
+  NetworkImplementation(const NetworkOptions& options, NetworkHandler& handler) : options_(options), handler_(handler) {}
+  ~NetworkImplementation() override {
+    stop();
+    join();
+  }
+
+  Status create();
+  Status start() override;
+  void stop() override;
+  void join() override;
+  unsigned workers() const override { return options_.workers; }
+  NetworkStats stats() const override;
+  std::vector<ConnectionInfo> connections() const override;
+  std::vector<ListenAddress> bound() const override { return bound_; }
+
+ private:
+  Status create_rings();
+  Status start_workers(StartGate& gate);
+  void run_worker(Worker& worker, unsigned cpu, StartGate& gate);
+  void run_acceptor(StartGate& gate);
+  void stop_workers_directly();
+
+  NetworkOptions options_;
+  NetworkHandler& handler_;
+  std::vector<Listener> listeners_;  // until start() gives them to the acceptor
+  std::vector<ListenerInfo> listener_infos_;
+  std::vector<ListenAddress> bound_;
+  std::vector<std::unique_ptr<Ring>> worker_rings_;  // until start()
+  std::unique_ptr<Ring> acceptor_ring_;
+  std::atomic<std::uint32_t> connection_count_{0};
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Acceptor> acceptor_;
+  // For stop(), which a signal handler may call at any time.
+  std::atomic<Acceptor*> running_acceptor_{nullptr};
+  std::atomic<bool> stop_requested_{false};
+  // Set once the objects that stats() and connections() look at are complete.
+  std::atomic<bool> serving_{false};
+  bool started_ = false;
+  std::vector<std::thread> threads_;
+};
+
+Status NetworkImplementation::create() {
+  Status status = check(options_);
+  if (!status) return status;
+  if (options_.workers == 0) {
+    options_.workers = std::min(static_cast<unsigned>(allowed_cpus().size()), kWorkersMax);
+  }
+  auto listeners = open_listeners(options_.listeners, options_.listen_backlog);
+  if (!listeners) return listeners.status();
+  listeners_ = std::move(listeners.value());
+  for (const Listener& listener : listeners_) {
+    listener_infos_.push_back(listener.info());
+    bound_.push_back(listener.bound());
+  }
+  return create_rings();
+}
+
+Status NetworkImplementation::create_rings() {
+  const Features features = probe_features(options_.io_level);
+  if (!features.available) return features.reason;
+  RingOptions ring_options;
+  ring_options.submission_entries = options_.ring_entries;
+  ring_options.completion_entries = options_.ring_entries * kCompletionsPerSubmission;
+  ring_options.receive_buffers = options_.receive_buffers;
+  ring_options.receive_buffer_bytes = options_.receive_buffer_bytes;
+  for (unsigned i = 0; i < options_.workers; ++i) {
+    auto ring = create_uring(ring_options, features);
+    if (!ring) return ring.status();
+    worker_rings_.push_back(std::move(ring.value()));
+  }
+  ring_options.submission_entries = std::min(options_.ring_entries, kAcceptorSubmissions);
+  ring_options.completion_entries = ring_options.submission_entries * kCompletionsPerSubmission;
+  ring_options.receive_buffers = 0;
+  auto ring = create_uring(ring_options, features);
+  if (!ring) return ring.status();
+  acceptor_ring_ = std::move(ring.value());
+  return {};
+}
+
+Status NetworkImplementation::start() {
+  RC_CHECK(!started_);
+  started_ = true;
+  StartGate gate;
+  Status status = start_workers(gate);
+  if (!status) {
+    stop_workers_directly();
+    return status;
+  }
+  std::vector<Worker*> workers;
+  for (const auto& worker : workers_) workers.push_back(worker.get());
+  acceptor_ = std::make_unique<Acceptor>(options_, system_clock(), std::move(listeners_), std::move(workers),
+                                         connection_count_, std::move(acceptor_ring_),
+                                         [this](const Status& failure) { handler_.on_failure(failure); });
+  listeners_.clear();
+  serving_.store(true, std::memory_order_release);
+  threads_.emplace_back([this, &gate] { run_acceptor(gate); });
+  status = gate.wait(options_.workers + 1);
+  if (!status) {
+    stop_workers_directly();
+    return status;
+  }
+  running_acceptor_.store(acceptor_.get());
+  if (stop_requested_.load()) acceptor_->request_stop();
+  return {};
+}
+
+Status NetworkImplementation::start_workers(StartGate& gate) {
+  for (unsigned i = 0; i < options_.workers; ++i) {
+    auto handler = handler_.make_worker(i);
+    if (handler == nullptr) return {StatusCode::kInternal, "the handler made no worker"};
+    workers_.push_back(std::make_unique<Worker>(i, options_, system_clock(), listener_infos_, connection_count_,
+                                                std::move(worker_rings_[i]), std::move(handler)));
+  }
+  worker_rings_.clear();
+  const std::vector<unsigned> cpus = allowed_cpus();
+  for (unsigned i = 0; i < options_.workers; ++i) {
+    const unsigned cpu = cpus[i % cpus.size()];
+    threads_.emplace_back([this, worker = workers_[i].get(), cpu, &gate] { run_worker(*worker, cpu, gate); });
+  }
+  return gate.wait(options_.workers);
+}
+
+void NetworkImplementation::run_worker(Worker& worker, unsigned cpu, StartGate& gate) {
+  block_signals();
+  const std::string name = "rc-worker-" + std::to_string(worker.index());
+  pthread_setname_np(pthread_self(), name.c_str());
+  Status status = options_.pin_workers ? pin_this_thread(cpu) : Status();
+  if (status) status = worker.begin();
+  const bool began = status.is_ok();
+  gate.report(status);
+  if (!began) return;
+  while (worker.run_once()) {
+  }
+}
+
+void NetworkImplementation::run_acceptor(StartGate& gate) {
+  block_signals();
+  pthread_setname_np(pthread_self(), "rc-acceptor");
+  const Status status = acceptor_->begin();
+  const bool began = status.is_ok();
+  gate.report(status);
+  if (!began) return;
+  while (acceptor_->run_once()) {
+  }
+}
+
+// No acceptor runs that could do it.
+void NetworkImplementation::stop_workers_directly() {
+  for (const auto& worker : workers_) worker->request_stop(0);
+  join();
+}
+
+void NetworkImplementation::stop() {
+  stop_requested_.store(true);
+  if (Acceptor* acceptor = running_acceptor_.load()) acceptor->request_stop();
+}
+
+void NetworkImplementation::join() {
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+NetworkStats NetworkImplementation::stats() const {
+  NetworkStats stats;
+  if (!serving_.load(std::memory_order_acquire)) return stats;
+  for (const auto& worker : workers_) {
+    const WorkerCounters& counters = worker->counters();
+    stats.connection_structures += worker->connection_structures();
+    stats.bytes_read += counters.bytes_read.get();
+    stats.bytes_written += counters.bytes_written.get();
+    stats.yields += counters.yields.get();
+    stats.idle_kicks += counters.idle_kicks.get();
+    stats.receive_buffers_exhausted += counters.receive_buffers_exhausted.get();
+    stats.receives_paused += counters.receives_paused.get();
+    stats.sends_short += counters.sends_short.get();
+    stats.stale_completions += counters.stale_completions.get();
+    stats.output_blocks += worker->output_blocks();
+  }
+  const AcceptorCounters& counters = acceptor_->counters();
+  stats.current_connections = connection_count_.load(std::memory_order_relaxed);
+  stats.total_connections = counters.total_connections.get();
+  stats.rejected_connections = counters.rejected_connections.get();
+  stats.accept_errors = counters.accept_errors.get();
+  stats.listen_disabled = counters.listen_disabled.get();
+  stats.time_in_listen_disabled_us = counters.time_in_listen_disabled_us.get();
+  stats.accepting = acceptor_->accepting();
+  stats.handoff_retries = acceptor_->handoff_retries();
+  stats.receive_buffers = std::uint64_t{options_.receive_buffers} * options_.workers;
+  stats.receive_buffer_bytes = stats.receive_buffers * options_.receive_buffer_bytes;
+  stats.output_block_bytes = stats.output_blocks * OutputBlockPool::kAllocationBytes;
+  return stats;
+}
+
+const char* state_name(PublishedConnection::State state) {
+  switch (state) {
+    case PublishedConnection::State::kRead:
+      return "conn_read";
+    case PublishedConnection::State::kParse:
+      return "conn_parse_cmd";
+    case PublishedConnection::State::kWrite:
+      return "conn_mwrite";
+    case PublishedConnection::State::kClosing:
+      break;
+  }
+  return "conn_closing";
+}
+
+std::vector<ConnectionInfo> NetworkImplementation::connections() const {
+  std::vector<ConnectionInfo> infos;
+  if (!serving_.load(std::memory_order_acquire)) return infos;
+  for (const ListenerInfo& listener : listener_infos_) {
+    ConnectionInfo info;
+    info.descriptor = listener.descriptor;
+    info.peer = info.listener = listener.name;
+    info.is_listener = true;
+    info.state = "conn_listening";
+    infos.push_back(std::move(info));
+  }
+  for (const auto& worker : workers_) {
+    const std::uint32_t tick = worker->tick();
+    worker->for_each_published([&](const PublishedConnection::Snapshot& snapshot) {
+      const ListenerInfo& listener = listener_infos_[snapshot.listener];
+      ConnectionInfo info;
+      info.descriptor = snapshot.descriptor;
+      info.peer = snapshot.peer.name(listener.path);
+      info.listener = listener.name;
+      info.state = state_name(snapshot.state);
+      info.worker = worker->index();
+      const std::uint32_t ticks = tick > snapshot.receive_tick ? tick - snapshot.receive_tick : 0;
+      const auto idle = std::chrono::duration_cast<std::chrono::seconds>(ticks * options_.tick);
+      info.idle_seconds = static_cast<std::uint64_t>(idle.count());
+      infos.push_back(std::move(info));
+    });
+  }
+  return infos;
+}
+
+}  // namespace
+}  // namespace ringcached::net
+
+namespace ringcached {
+
+Result<std::unique_ptr<Network>> Network::create(const NetworkOptions& options, NetworkHandler& handler) {
+  auto network = std::make_unique<net::NetworkImplementation>(options, handler);
+  Status status = network->create();
+  if (!status) return status;
+  return std::unique_ptr<Network>(std::move(network));
+}
+
+}  // namespace ringcached

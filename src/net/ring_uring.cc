@@ -1,0 +1,556 @@
+#include "net/ring_uring.h"
+
+#include <liburing.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <vector>
+
+#include "base/assert.h"
+#include "net/ring_abi.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RC_ADDRESS_SANITIZER 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define RC_THREAD_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define RC_ADDRESS_SANITIZER 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define RC_THREAD_SANITIZER 1
+#endif
+#ifdef RC_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#endif
+#ifdef RC_THREAD_SANITIZER
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace ringcached::net {
+
+namespace {
+
+constexpr std::uint16_t kBufferGroup = 1;
+constexpr unsigned kSubmissionEntriesMin = 64;  // below it a ring is not worth having
+// Where rings are charged to RLIMIT_MEMLOCK, the kernel gives back the charge of an ended process only after
+// a while: a quick restart has to wait for it.
+constexpr int kMemoryAttempts = 10;
+constexpr unsigned kMemoryPauseUs = 100'000;
+constexpr unsigned kReceiveBuffersMax = 1U << 15;   // the kernel's limit for a buffer ring
+constexpr std::size_t kSendBytesMax = 0x7FFF'F000;  // the kernel's limit for one transfer (MAX_RW_COUNT)
+constexpr std::size_t kPageBytes = 4096;
+
+// The flags are copied as they are.
+static_assert(Completion::kHasBuffer == IORING_CQE_F_BUFFER && Completion::kMore == IORING_CQE_F_MORE);
+static_assert(Completion::kBufferShift == IORING_CQE_BUFFER_SHIFT);
+
+template <typename T>
+T load_acquire(const T* shared) {
+  return __atomic_load_n(shared, __ATOMIC_ACQUIRE);
+}
+template <typename T>
+T load_relaxed(const T* shared) {
+  return __atomic_load_n(shared, __ATOMIC_RELAXED);
+}
+template <typename T>
+void store_release(T* shared, T value) {
+  __atomic_store_n(shared, value, __ATOMIC_RELEASE);
+}
+
+int result_of(int return_value) {
+  return return_value < 0 ? -errno : return_value;
+}
+
+// The receive buffers and, in front of them, the ring by which they are lent to the kernel: one mapping.
+class BufferBlock {
+ public:
+  BufferBlock() = default;
+  ~BufferBlock() {
+    if (block_ == nullptr) return;
+    unpoison(buffers_, std::size_t{count_} * bytes_each_);
+    munmap(block_, block_bytes_);
+  }
+  BufferBlock(const BufferBlock&) = delete;
+  BufferBlock& operator=(const BufferBlock&) = delete;
+
+  // False when there is no memory. Pages come into being when the owner's kernel side first writes them, so
+  // they lie on the owner's node.
+  bool map(unsigned count, unsigned bytes_each) {
+    const std::size_t ring_bytes = (count * sizeof(io_uring_buf) + kPageBytes - 1) / kPageBytes * kPageBytes;
+    block_bytes_ = ring_bytes + std::size_t{count} * bytes_each;
+    void* block = mmap(nullptr, block_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) return false;
+    block_ = static_cast<char*>(block);
+    entries_ = reinterpret_cast<io_uring_buf*>(block_);
+    buffers_ = block_ + ring_bytes;
+    count_ = count;
+    bytes_each_ = bytes_each;
+    return true;
+  }
+
+  int register_with(int ring_descriptor) {
+    abi::BufferRingRegistration registration;
+    registration.ring_address = reinterpret_cast<std::uint64_t>(block_);
+    registration.ring_entries = count_;
+    registration.group = kBufferGroup;
+    return io_uring_register(static_cast<unsigned>(ring_descriptor), IORING_REGISTER_PBUF_RING, &registration,
+                             1);
+  }
+
+  void lend_all() {
+    for (unsigned id = 0; id < count_; ++id) stage(static_cast<std::uint16_t>(id), id);
+    publish(count_);
+  }
+
+  void give_back(std::span<const std::uint16_t> ids) {
+    unsigned offset = 0;
+    for (const std::uint16_t id : ids) {
+      RC_DCHECK(id < count_);
+      stage(id, offset++);
+    }
+    publish(offset);
+  }
+
+  std::span<char> buffer(std::uint16_t id) {
+    RC_DCHECK(id < count_);
+    return {buffers_ + std::size_t{id} * bytes_each_, bytes_each_};
+  }
+
+  // The buffer of a completion just reaped: readable until it is given back.
+  void on_filled([[maybe_unused]] std::uint16_t id) {
+#ifdef RC_ADDRESS_SANITIZER
+    unpoison(buffer(id).data(), bytes_each_);
+#endif
+  }
+  unsigned count() const {
+    return count_;
+  }
+
+ private:
+  void stage(std::uint16_t id, unsigned offset) {
+    // Field by field: the fourth one of the first entry is the ring's tail.
+    io_uring_buf& entry = entries_[(tail_ + offset) & (count_ - 1)];
+    char* memory = buffers_ + std::size_t{id} * bytes_each_;
+    entry.addr = reinterpret_cast<std::uint64_t>(memory);
+    entry.len = bytes_each_;
+    entry.bid = id;
+    poison(memory, bytes_each_);
+  }
+  void publish(unsigned count) {
+    tail_ = static_cast<std::uint16_t>(tail_ + count);
+    store_release(&entries_[0].resv, tail_);
+  }
+
+  static void poison([[maybe_unused]] char* memory, [[maybe_unused]] std::size_t bytes) {
+#ifdef RC_ADDRESS_SANITIZER
+    ASAN_POISON_MEMORY_REGION(memory, bytes);
+#endif
+  }
+  static void unpoison([[maybe_unused]] char* memory, [[maybe_unused]] std::size_t bytes) {
+#ifdef RC_ADDRESS_SANITIZER
+    ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+#endif
+  }
+
+  char* block_ = nullptr;
+  io_uring_buf* entries_ = nullptr;
+  char* buffers_ = nullptr;
+  std::size_t block_bytes_ = 0;
+  unsigned count_ = 0;
+  unsigned bytes_each_ = 0;
+  std::uint16_t tail_ = 0;
+};
+
+class UringRing final : public Ring {
+ public:
+  explicit UringRing(const Features& features)
+      : registered_ring_wanted_(features.registered_ring),
+        wait_flags_(features.no_iowait ? abi::kEnterNoIowait : 0) {}
+  ~UringRing() override;
+
+  // 0 or a negated errno.
+  int create(const RingOptions& options);
+
+  Status enable() override;
+  void accept_multishot(int listener, Token token) override;
+  void receive_multishot(int socket, Token token) override;
+  void send(int socket, std::span<const char> data, Token token) override;
+  void send_message(int socket, const msghdr& message, Token token) override;
+  void cancel(Token target, Token token) override;
+  void timeout(std::chrono::nanoseconds delay, Token token) override;
+  void poll_readable_multishot(int descriptor, Token token) override;
+  void post(Ring& target, std::int32_t result, Token target_token, Token token) override;
+  void arm_wake(Token token) override;
+  void wake() override;
+  std::span<char> buffer(std::uint16_t id) override { return buffers_.buffer(id); }
+  void return_buffers(std::span<const std::uint16_t> ids) override { buffers_.give_back(ids); }
+  int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) override;
+  unsigned reap(std::span<Completion> out) override;
+  int close_socket(int socket) override;
+  int shutdown_socket(int socket, int how) override;
+  int configure_accepted(int socket, bool tcp) override;
+  int peer_address(int socket, sockaddr_storage& address, socklen_t& length) override;
+  int send_now(int socket, std::span<const char> data) override;
+
+ private:
+  io_uring_sqe* queue(std::uint8_t opcode, int descriptor, Token token);
+  void make_room();
+  unsigned publish_queued();
+  int enter(unsigned submissions, unsigned completions_min, unsigned flags, const void* argument,
+            std::size_t bytes);
+  void register_descriptor();
+  void unregister_descriptor();
+
+  // The hot fields first: copies of what does not change, own copies of what only this side writes.
+  io_uring_sqe* sqes_ = nullptr;
+  std::uint32_t submission_mask_ = 0;
+  std::uint32_t submission_entries_ = 0;
+  std::uint32_t submission_tail_ = 0;
+  std::uint32_t submission_head_seen_ = 0;
+  const std::uint32_t* submission_head_ = nullptr;
+  std::uint32_t* submission_tail_shared_ = nullptr;
+  const std::uint32_t* submission_flags_ = nullptr;
+  const io_uring_cqe* cqes_ = nullptr;
+  std::uint32_t completion_mask_ = 0;
+  std::uint32_t completion_head_ = 0;
+  std::uint32_t* completion_head_shared_ = nullptr;
+  const std::uint32_t* completion_tail_ = nullptr;
+  unsigned enter_descriptor_ = 0;
+  unsigned enter_flags_ = 0;
+  std::vector<__kernel_timespec>
+      delays_;  // of timeouts, by submission slot: read by the kernel at submission
+  BufferBlock buffers_;
+
+  const bool registered_ring_wanted_;
+  const unsigned wait_flags_;
+  io_uring native_{};
+  bool created_ = false;
+  pid_t owner_ = 0;  // the thread that enabled the ring
+  int event_descriptor_ = -1;
+  std::uint64_t event_count_ = 0;  // written by the read that arm_wake() queues
+#ifdef RC_THREAD_SANITIZER
+  char handoff_ = 0;  // stands for the happens-before of MSG_RING, which the thread sanitizer cannot see
+#endif
+};
+
+int UringRing::create(const RingOptions& options) {
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED;
+  params.cq_entries = options.completion_entries;
+  int result = io_uring_queue_init_params(options.submission_entries, &native_, &params);
+  if (result < 0) return result;
+  created_ = true;
+  enter_descriptor_ = static_cast<unsigned>(native_.ring_fd);
+
+  sqes_ = native_.sq.sqes;
+  submission_entries_ = params.sq_entries;
+  submission_mask_ = params.sq_entries - 1;
+  submission_head_ = native_.sq.khead;
+  submission_tail_shared_ = native_.sq.ktail;
+  submission_flags_ = native_.sq.kflags;
+  cqes_ = native_.cq.cqes;
+  completion_mask_ = params.cq_entries - 1;
+  completion_head_shared_ = native_.cq.khead;
+  completion_tail_ = native_.cq.ktail;
+  // Slot i of the queue is always entry i. A newer liburing may have asked for a ring without the index
+  // array.
+  if ((native_.flags & abi::kSetupNoSqArray) == 0) {
+    for (unsigned i = 0; i < submission_entries_; ++i) native_.sq.array[i] = i;
+  }
+  delays_.resize(submission_entries_);
+
+  event_descriptor_ = eventfd(0, EFD_CLOEXEC);
+  if (event_descriptor_ < 0) return -errno;
+  if (options.receive_buffers == 0) return 0;
+  if (!buffers_.map(options.receive_buffers, options.receive_buffer_bytes)) return -ENOMEM;
+  result = buffers_.register_with(native_.ring_fd);
+  if (result < 0) return result;
+  buffers_.lend_all();
+  return 0;
+}
+
+UringRing::~UringRing() {
+  if (owner_ == gettid()) unregister_descriptor();
+  if (created_) io_uring_queue_exit(&native_);
+  if (event_descriptor_ >= 0) close(event_descriptor_);
+}
+
+Status UringRing::enable() {
+  RC_CHECK(owner_ == 0);
+  const int result =
+      io_uring_register(static_cast<unsigned>(native_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  if (result < 0) return explain_setup_failure(-result, read_setup_environment());
+  owner_ = gettid();
+  if (registered_ring_wanted_) register_descriptor();
+  return Status::ok();
+}
+
+// Saves a descriptor look-up per turn. Not having it (16 per thread is the kernel's limit) is no error. Done
+// by hand, because liburing would unregister it from whatever thread destroys the ring.
+void UringRing::register_descriptor() {
+  io_uring_rsrc_update update{};
+  update.offset = UINT32_MAX;  // any free index
+  update.data = static_cast<std::uint64_t>(native_.ring_fd);
+  if (io_uring_register(static_cast<unsigned>(native_.ring_fd), IORING_REGISTER_RING_FDS, &update, 1) != 1)
+    return;
+  enter_descriptor_ = update.offset;
+  enter_flags_ = IORING_ENTER_REGISTERED_RING;
+}
+
+// The end of the owner's thread does it as well.
+void UringRing::unregister_descriptor() {
+  if (enter_flags_ == 0) return;
+  io_uring_rsrc_update update{};
+  update.offset = enter_descriptor_;
+  io_uring_register(static_cast<unsigned>(native_.ring_fd), IORING_UNREGISTER_RING_FDS, &update, 1);
+}
+
+// --- Submission
+
+inline io_uring_sqe* UringRing::queue(std::uint8_t opcode, int descriptor, Token token) {
+  if (submission_tail_ - submission_head_seen_ >= submission_entries_) [[unlikely]]
+    make_room();
+  io_uring_sqe* sqe = &sqes_[submission_tail_++ & submission_mask_];
+  std::memset(sqe, 0, sizeof(*sqe));
+  sqe->opcode = opcode;
+  sqe->fd = descriptor;
+  sqe->user_data = token;
+  return sqe;
+}
+
+// The queue looks full: look again, and else let the kernel take what is in it.
+void UringRing::make_room() {
+  submission_head_seen_ = load_acquire(submission_head_);
+  while (submission_tail_ - submission_head_seen_ >= submission_entries_) {
+    const int result = enter(publish_queued(), 0, 0, nullptr, 0);
+    // -EAGAIN: no memory for requests at the moment; -EBUSY: completions must be taken over first.
+    RC_CHECK(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY);
+    submission_head_seen_ = load_acquire(submission_head_);
+    if (result >= 0) continue;
+    enter(0, 0, IORING_ENTER_GETEVENTS, nullptr, 0);
+    sched_yield();
+  }
+}
+
+// Shows the queued submissions to the kernel; returns how many it has not taken yet.
+inline unsigned UringRing::publish_queued() {
+  store_release(submission_tail_shared_, submission_tail_);
+  return submission_tail_ - load_relaxed(submission_head_);
+}
+
+inline int UringRing::enter(unsigned submissions, unsigned completions_min, unsigned flags,
+                            const void* argument, std::size_t bytes) {
+  // The thread sanitizer's and liburing's view of the last two parameters is a signal mask; with EXT_ARG it
+  // is not.
+  return io_uring_enter2(enter_descriptor_, submissions, completions_min, flags | enter_flags_,
+                         static_cast<sigset_t*>(const_cast<void*>(argument)), bytes);
+}
+
+void UringRing::accept_multishot(int listener, Token token) {
+  io_uring_sqe* sqe = queue(IORING_OP_ACCEPT, listener, token);
+  sqe->ioprio = IORING_ACCEPT_MULTISHOT;
+  // Not SOCK_NONBLOCK: operations on such sockets end with -EAGAIN instead of waiting.
+  sqe->accept_flags = SOCK_CLOEXEC;
+}
+
+void UringRing::receive_multishot(int socket, Token token) {
+  RC_DCHECK(buffers_.count() != 0);
+  io_uring_sqe* sqe = queue(IORING_OP_RECV, socket, token);
+  sqe->ioprio = IORING_RECV_MULTISHOT;
+  sqe->flags = IOSQE_BUFFER_SELECT;
+  sqe->buf_group = kBufferGroup;
+}
+
+void UringRing::send(int socket, std::span<const char> data, Token token) {
+  io_uring_sqe* sqe = queue(IORING_OP_SEND, socket, token);
+  sqe->addr = reinterpret_cast<std::uint64_t>(data.data());
+  sqe->len = static_cast<std::uint32_t>(std::min(data.size(), kSendBytesMax));
+  // Without MSG_WAITALL: the owner sees progress with a slow reader, and decides.
+  sqe->msg_flags = MSG_NOSIGNAL;
+}
+
+void UringRing::send_message(int socket, const msghdr& message, Token token) {
+  io_uring_sqe* sqe = queue(IORING_OP_SENDMSG, socket, token);
+  sqe->addr = reinterpret_cast<std::uint64_t>(&message);
+  sqe->len = 1;
+  sqe->msg_flags = MSG_NOSIGNAL;
+}
+
+void UringRing::cancel(Token target, Token token) {
+  io_uring_sqe* sqe = queue(IORING_OP_ASYNC_CANCEL, -1, token);
+  sqe->addr = target;
+}
+
+void UringRing::timeout(std::chrono::nanoseconds delay, Token token) {
+  io_uring_sqe* sqe = queue(IORING_OP_TIMEOUT, -1, token);
+  const auto whole = std::chrono::duration_cast<std::chrono::seconds>(delay);
+  __kernel_timespec& value = delays_[static_cast<std::size_t>(sqe - sqes_)];
+  value.tv_sec = whole.count();
+  value.tv_nsec = (delay - whole).count();
+  sqe->addr = reinterpret_cast<std::uint64_t>(&value);
+  sqe->len = 1;
+}
+
+void UringRing::poll_readable_multishot(int descriptor, Token token) {
+  io_uring_sqe* sqe = queue(IORING_OP_POLL_ADD, descriptor, token);
+  sqe->poll32_events = POLLIN;
+  sqe->len = IORING_POLL_ADD_MULTI;
+}
+
+void UringRing::post(Ring& target, std::int32_t result, Token target_token, Token token) {
+  auto& ring = static_cast<UringRing&>(target);
+#ifdef RC_THREAD_SANITIZER
+  __tsan_release(&ring.handoff_);
+#endif
+  io_uring_sqe* sqe = queue(IORING_OP_MSG_RING, ring.native_.ring_fd, token);
+  sqe->addr = IORING_MSG_DATA;
+  sqe->off = target_token;
+  sqe->len = static_cast<std::uint32_t>(result);
+}
+
+void UringRing::arm_wake(Token token) {
+  io_uring_sqe* sqe = queue(IORING_OP_READ, event_descriptor_, token);
+  sqe->addr = reinterpret_cast<std::uint64_t>(&event_count_);
+  sqe->len = sizeof(event_count_);
+  sqe->off = UINT64_MAX;  // no file position
+}
+
+void UringRing::wake() {
+  const int saved_errno = errno;
+  const std::uint64_t one = 1;
+  // Fails only with EAGAIN when 2^64 - 2 wakes are pending, which is a wake, too.
+  [[maybe_unused]] const ssize_t written = write(event_descriptor_, &one, sizeof(one));
+  errno = saved_errno;
+}
+
+// --- The turn
+
+int UringRing::submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) {
+  const unsigned submissions = publish_queued();
+  const unsigned ready = load_acquire(completion_tail_) - completion_head_;
+  const bool waits = ready < completions_min && timeout.count() > 0;
+  // IORING_SQ_TASKRUN: completions are there but must be fetched; IORING_SQ_CQ_OVERFLOW: some did not fit.
+  const bool fetches = (load_relaxed(submission_flags_) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+  if (submissions == 0 && !waits && !fetches) return 0;
+
+  int result = 0;
+  if (!waits || timeout == kWaitForever) {
+    result = enter(submissions, waits ? completions_min : 0,
+                   IORING_ENTER_GETEVENTS | (waits ? wait_flags_ : 0), nullptr, 0);
+  } else {
+    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+    const __kernel_timespec limit{whole.count(), (timeout - whole).count()};
+    abi::EnterArgument argument;
+    argument.signal_mask_bytes = _NSIG / 8;
+    argument.timespec_address = reinterpret_cast<std::uint64_t>(&limit);
+    result = enter(submissions, completions_min, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | wait_flags_,
+                   &argument, sizeof(argument));
+  }
+  submission_head_seen_ = load_acquire(submission_head_);
+  return std::min(result, 0);
+}
+
+unsigned UringRing::reap(std::span<Completion> out) {
+  const std::uint32_t tail = load_acquire(completion_tail_);
+  const unsigned count = std::min<unsigned>(tail - completion_head_, static_cast<unsigned>(out.size()));
+  if (count == 0) return 0;
+  for (unsigned i = 0; i < count; ++i) {
+    const io_uring_cqe& cqe = cqes_[(completion_head_ + i) & completion_mask_];
+    out[i] = {cqe.user_data, cqe.res, cqe.flags};
+  }
+  completion_head_ += count;
+  store_release(completion_head_shared_, completion_head_);
+#ifdef RC_THREAD_SANITIZER
+  __tsan_acquire(&handoff_);
+#endif
+#ifdef RC_ADDRESS_SANITIZER
+  for (const Completion& completion : out.first(count)) {
+    if (completion.has_buffer()) buffers_.on_filled(completion.buffer_id());
+  }
+#endif
+  return count;
+}
+
+// --- Descriptor calls
+
+int UringRing::close_socket(int socket) {
+  return result_of(close(socket));
+}
+
+int UringRing::shutdown_socket(int socket, int how) {
+  return result_of(shutdown(socket, how));
+}
+
+int UringRing::configure_accepted(int socket, bool tcp) {
+  const int on = 1;
+  if (!tcp) {
+    int type = 0;
+    socklen_t length = sizeof(type);
+    return result_of(getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length));
+  }
+  if (setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0) return -errno;
+  return result_of(setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)));
+}
+
+int UringRing::peer_address(int socket, sockaddr_storage& address, socklen_t& length) {
+  length = sizeof(address);
+  return result_of(getpeername(socket, reinterpret_cast<sockaddr*>(&address), &length));
+}
+
+int UringRing::send_now(int socket, std::span<const char> data) {
+  const std::size_t bytes = std::min(data.size(), kSendBytesMax);
+  const ssize_t sent = ::send(socket, data.data(), bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 ? -errno : static_cast<int>(sent);
+}
+
+void halve(RingOptions& sizes) {
+  sizes.submission_entries /= 2;
+  sizes.completion_entries = std::max(sizes.completion_entries / 2, sizes.submission_entries);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Ring>> create_uring(const RingOptions& options, const Features& features) {
+  if (!features.available) return features.reason;
+  const bool buffers_valid = options.receive_buffers == 0 || (std::has_single_bit(options.receive_buffers) &&
+                                                              options.receive_buffers <= kReceiveBuffersMax &&
+                                                              options.receive_buffer_bytes != 0);
+  if (options.submission_entries == 0 || options.completion_entries < options.submission_entries ||
+      !buffers_valid) {
+    return Status(
+        StatusCode::kInvalidArgument,
+        "ring sizes: submission_entries must be at least 1 and at most completion_entries; receive_buffers "
+        "must be 0 or a power of two up to 32768, of at least 1 byte each");
+  }
+  int result = -ENOMEM;
+  for (int attempt = 0; attempt < kMemoryAttempts && result == -ENOMEM; ++attempt) {
+    if (attempt != 0) usleep(kMemoryPauseUs);
+    for (RingOptions sizes = options; result == -ENOMEM; halve(sizes)) {
+      auto ring = std::make_unique<UringRing>(features);
+      result = ring->create(sizes);
+      if (result == 0) return std::unique_ptr<Ring>(std::move(ring));
+      if (sizes.submission_entries / 2 < kSubmissionEntriesMin) break;
+    }
+  }
+  return explain_setup_failure(-result, read_setup_environment());
+}
+
+}  // namespace ringcached::net

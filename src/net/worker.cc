@@ -1,0 +1,212 @@
+#include "net/worker.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace ringcached::net {
+namespace {
+
+// Completions copied out of the ring at a time.
+constexpr std::size_t kBatch = 256;
+// How often one connection may be shown its input in a turn, and all of them together. The bound is on the time until
+// the replies of a turn leave: a call is a handler's request budget, some 10 microseconds.
+constexpr std::size_t kCallsPerConnection = 64;
+constexpr std::size_t kCallsPerTurnMax = 512;
+// Slots beyond the limit on connections: those accepted in the moment the limit was reached.
+constexpr std::uint32_t kSpareSlots = 64;
+
+// Errors of a turn that mean "go on"; what is behind them shows in the completions or in the next turn.
+bool is_transient(int result) {
+  return result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -ETIME;
+}
+
+}  // namespace
+
+Worker::Worker(unsigned index, const NetworkOptions& options, const Clock& clock,
+               std::span<const ListenerInfo> listeners, std::atomic<std::uint32_t>& connections,
+               std::unique_ptr<Ring> ring, std::unique_ptr<WorkerHandler> handler)
+    : clock_(clock),
+      connection_count_(connections),
+      ring_(std::move(ring)),
+      context_(*ring_, options, index, listeners),
+      connections_(options.connections_max + kSpareSlots),
+      handler_(std::move(handler)),
+      batch_(kBatch),
+      start_ns_(clock.monotonic_ns()) {}
+
+Worker::~Worker() = default;
+
+Status Worker::begin() {
+  Status status = ring_->enable();
+  if (!status) return status;
+  ring_->timeout(context_.options.tick, make_token(Operation::kTimer));
+  handler_->on_start();
+  ring_->arm_wake(make_token(Operation::kWake));
+  return {};
+}
+
+bool Worker::run_once() {
+  const bool busy = again_ || !context_.ready.empty();
+  const int result = busy ? ring_->submit_and_wait(0, std::chrono::nanoseconds::zero())
+                          : ring_->submit_and_wait(1, kWaitForever);
+  RC_CHECK(is_transient(result));
+  ++context_.turn;
+  reap_all();
+  run_rounds();
+  again_ = handler_->on_turn();
+  stop_step();
+  flush_sends();
+  release_ended();
+  recycle_buffers();
+  if (!context_.stopping || connections_.taken() != 0) return true;
+  if (adopted_ < stop_descriptors_.load(std::memory_order_acquire)) return true;
+  handler_->on_stop();
+  return false;
+}
+
+void Worker::reap_all() {
+  while (const unsigned count = ring_->reap(batch_)) {
+    for (unsigned i = 0; i < count; ++i) dispatch(batch_[i]);
+    if (count < batch_.size()) return;
+  }
+}
+
+void Worker::dispatch(const Completion& completion) {
+  switch (token_operation(completion.token)) {
+    case Operation::kReceive:
+    case Operation::kSend:
+    case Operation::kCancel:
+      return dispatch_to_connection(completion);
+    case Operation::kHandoff:
+      return adopt({completion.result, static_cast<std::uint16_t>(token_slot(completion.token))});
+    case Operation::kTimer:
+      return on_timer();
+    case Operation::kWake:
+      return on_wake();
+    default:
+      drop_stale(completion);
+  }
+}
+
+void Worker::dispatch_to_connection(const Completion& completion) {
+  ClientConnection* connection =
+      connections_.find(token_slot(completion.token), token_generation(completion.token));
+  if (connection == nullptr) return drop_stale(completion);
+  switch (token_operation(completion.token)) {
+    case Operation::kReceive:
+      return connection->on_receive(completion);
+    case Operation::kSend:
+      return connection->on_send(completion);
+    default:
+      return connection->on_cancel();
+  }
+}
+
+void Worker::drop_stale(const Completion& completion) {
+  context_.counters.stale_completions.add();
+  if (!completion.has_buffer()) return;
+  context_.buffers.lend(completion.buffer_id(), 0);
+  context_.buffers.give(completion.buffer_id());
+}
+
+// --- Connections come and go
+
+void Worker::adopt(AcceptedDescriptor accepted) {
+  ++adopted_;
+  const auto taken = connections_.take();
+  // The acceptor keeps below the limit, and no worker has fewer slots than that.
+  RC_CHECK(taken.object != nullptr && accepted.listener < context_.listeners.size());
+  ClientConnection& connection = *taken.object;
+  connection.open(context_, taken.slot, taken.generation, accepted.descriptor, accepted.listener);
+  connection.start(handler_->on_open(connection));
+}
+
+void Worker::release_ended() {
+  while (!context_.ended.empty()) {
+    ClientConnection& connection = context_.ended.pop_front();
+    connection.release();
+    connections_.release(connection.slot());
+    connection_count_.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void Worker::on_wake() {
+  // Armed before the queue is emptied: a descriptor pushed after the last pop finds the wake-up armed.
+  ring_->arm_wake(make_token(Operation::kWake));
+  AcceptedDescriptor accepted;
+  while (queue_.pop(accepted)) adopt(accepted);
+  if (context_.stopping || stop_descriptors_.load(std::memory_order_acquire) == kNotStopping) return;
+  context_.stopping = true;
+  stop_turn_ = context_.turn;
+  stop_deadline_ns_ =
+      clock_.monotonic_ns() + static_cast<std::uint64_t>(
+                                  std::chrono::nanoseconds(context_.options.stop_deadline).count());
+}
+
+void Worker::on_timer() {
+  ring_->timeout(context_.options.tick, make_token(Operation::kTimer));
+  const std::uint64_t now_ns = clock_.monotonic_ns();
+  const auto tick_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(context_.options.tick).count());
+  const auto tick = static_cast<std::uint32_t>((now_ns - start_ns_) / tick_ns);
+  tick_.store(tick, std::memory_order_relaxed);
+  context_.wheel.advance(tick, [](IdleWheel::Entry& entry) { static_cast<ClientConnection&>(entry).on_due(); });
+  context_.output.blocks.trim();
+  handler_->on_tick();
+  if (context_.stopping && now_ns >= stop_deadline_ns_) force_close_all();
+}
+
+// --- The turn's work
+
+// Each connection with input is shown it at least once; those that are back in the list for more come after them.
+void Worker::run_rounds() {
+  std::size_t calls = 0;
+  std::size_t connections = 0;
+  while (!context_.ready.empty()) {
+    ClientConnection& connection = context_.ready.front();
+    if (!connection.served_in(context_.turn)) {
+      ++connections;
+    } else if (calls >= std::min(connections * kCallsPerConnection, kCallsPerTurnMax)) {
+      return;
+    }
+    ++calls;
+    context_.ready.pop_front();
+    connection.serve();
+  }
+}
+
+void Worker::flush_sends() {
+  while (!context_.output.dirty.empty()) {
+    static_cast<ClientConnection&>(context_.output.dirty.pop_front()).flush();
+  }
+}
+
+void Worker::recycle_buffers() {
+  context_.buffers.flush();
+  // No more of the waiting than there are buffers: the others would only be turned away again.
+  unsigned free = context_.buffers.with_kernel();
+  while (free > 0 && !context_.starved.empty()) {
+    --free;
+    context_.starved.pop_front().feed();
+  }
+}
+
+// --- The end
+
+void Worker::request_stop(std::uint64_t descriptors) {
+  stop_descriptors_.store(descriptors, std::memory_order_release);
+  ring_->wake();
+}
+
+void Worker::stop_step() {
+  if (!context_.stopping) return;
+  connections_.for_each_taken([&](ClientConnection& connection) {
+    if (!connection.stop_if_served(stop_turn_)) again_ = true;
+  });
+}
+
+void Worker::force_close_all() {
+  connections_.for_each_taken([](ClientConnection& connection) { connection.close_now(CloseReason::kShutdown); });
+}
+
+}  // namespace ringcached::net

@@ -1,0 +1,100 @@
+// One worker: a ring, its receive buffers, and any number of connections, driven turn by turn.
+//
+//   turn:  wait (one submit_and_wait) -> reap all completions -> dispatch each to its connection
+//          -> rounds: every connection with input is shown it, those that yield again and again behind the others
+//          -> on_turn -> one send per connection with output -> release ended connections -> return buffers
+//
+// No thread lives here: run_once() is called by the thread that called begin() (network.cc), or by a test over a
+// simulated ring.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/slot_pool.h"
+#include "net/connection.h"
+#include "net/handoff.h"
+#include "net/ring.h"
+#include "net/worker_context.h"
+#include "ringcached/network.h"
+
+namespace ringcached::net {
+
+class Worker {
+ public:
+  // `ring` was created with options.receive_buffers of options.receive_buffer_bytes. `connections` counts those of
+  // all workers: the acceptor adds, the worker subtracts. Everything referred to must outlive the worker.
+  Worker(unsigned index, const NetworkOptions& options, const Clock& clock, std::span<const ListenerInfo> listeners,
+         std::atomic<std::uint32_t>& connections, std::unique_ptr<Ring> ring, std::unique_ptr<WorkerHandler> handler);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // --- The worker's thread.
+  // Takes possession of the ring and calls the handler's on_start.
+  Status begin();
+  // One turn. False when an orderly end is complete: no connection is left and none will come; on_stop was called.
+  bool run_once();
+
+  // --- Any thread.
+  // Orderly end; `descriptors` were delivered to this worker in all. Call once.
+  void request_stop(std::uint64_t descriptors);
+  unsigned index() const { return context_.index; }
+  HandoffPort port() { return {ring_.get(), &queue_}; }
+  const WorkerCounters& counters() const { return context_.counters; }
+  std::uint64_t output_blocks() const { return context_.output.blocks.blocks(); }
+  std::uint32_t connection_structures() const { return connections_.built(); }
+  // The time of PublishedConnection::Snapshot::receive_tick.
+  std::uint32_t tick() const { return tick_.load(std::memory_order_relaxed); }
+  template <typename Visit>
+  void for_each_published(Visit visit) const {
+    connections_.for_each_built([&](const ClientConnection& connection) {
+      if (const auto snapshot = connection.published().read()) visit(*snapshot);
+    });
+  }
+
+  // --- For tests, between turns.
+  std::uint32_t open_connections() const { return connections_.taken(); }
+  template <typename Visit>
+  void for_each_connection(Visit visit) {
+    connections_.for_each_taken(visit);
+  }
+
+ private:
+  void reap_all();
+  void dispatch(const Completion& completion);
+  void dispatch_to_connection(const Completion& completion);
+  void drop_stale(const Completion& completion);
+  void adopt(AcceptedDescriptor accepted);
+  void on_wake();
+  void on_timer();
+  void run_rounds();
+  void flush_sends();
+  void release_ended();
+  void recycle_buffers();
+  void stop_step();
+  void force_close_all();
+
+  const Clock& clock_;
+  std::atomic<std::uint32_t>& connection_count_;
+  std::unique_ptr<Ring> ring_;
+  HandoffQueue queue_;
+  WorkerContext context_;
+  SlotPool<ClientConnection> connections_;
+  std::unique_ptr<WorkerHandler> handler_;
+  std::vector<Completion> batch_;
+  const std::uint64_t start_ns_;
+  bool again_ = false;  // on_turn has work left
+  std::uint64_t adopted_ = 0;
+  std::uint64_t stop_deadline_ns_ = 0;
+  std::uint32_t stop_turn_ = 0;
+  std::atomic<std::uint32_t> tick_{0};
+  static constexpr std::uint64_t kNotStopping = ~std::uint64_t{0};
+  std::atomic<std::uint64_t> stop_descriptors_{kNotStopping};
+};
+
+}  // namespace ringcached::net

@@ -1,0 +1,73 @@
+// What a worker's connections share: its ring, buffers, lists and counters. One thread, the worker's.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/counter.h"
+#include "base/intrusive_list.h"
+#include "net/idle_wheel.h"
+#include "net/output_blocks.h"
+#include "net/recv_buffers.h"
+#include "net/ring.h"
+#include "ringcached/network.h"
+
+namespace ringcached::net {
+
+class ClientConnection;
+struct ReadyTag;
+struct StarvedTag;
+
+// One writer, the worker; any thread reads.
+struct WorkerCounters {
+  Counter bytes_read, bytes_written;
+  Counter yields, idle_kicks;
+  Counter receive_buffers_exhausted, receives_paused;
+  Counter sends_short, stale_completions;
+  Counter connections_closed;
+};
+
+// Of a listener, what its connections say about it.
+struct ListenerInfo {
+  std::string name;  // "tcp:127.0.0.1:11211", "unix:/path"
+  std::string path;  // of a UNIX socket
+  bool is_unix = false;
+  int descriptor = -1;
+};
+
+struct WorkerContext {
+  WorkerContext(Ring& ring_in, const NetworkOptions& options_in, unsigned index_in,
+                std::span<const ListenerInfo> listeners_in)
+      : ring(ring_in),
+        options(options_in),
+        index(index_in),
+        listeners(listeners_in),
+        buffers(ring_in, options_in.receive_buffers, options_in.receive_buffer_bytes) {}
+
+  // Whole ticks that last at least `time`.
+  std::uint32_t ticks(std::chrono::milliseconds time) const {
+    return static_cast<std::uint32_t>((time + options.tick - std::chrono::milliseconds(1)) / options.tick);
+  }
+
+  Ring& ring;
+  const NetworkOptions& options;
+  const unsigned index;
+  const std::span<const ListenerInfo> listeners;
+
+  // Connections with input to show to their handler, in the order of their turn.
+  IntrusiveList<ClientConnection, ReadyTag> ready;
+  // Connections with nothing in flight any more, to be released at the end of the turn.
+  IntrusiveList<ClientConnection, ReadyTag> ended;
+  // Connections whose receive ended for want of buffers, longest waiting first.
+  IntrusiveList<ClientConnection, StarvedTag> starved;
+  RecvBuffers buffers;
+  OutputPool output;
+  IdleWheel wheel;
+  std::uint32_t turn = 0;
+  bool stopping = false;
+  WorkerCounters counters;
+};
+
+}  // namespace ringcached::net

@@ -1,0 +1,145 @@
+#include "protocol/hot_path.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "protocol/limits.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace ringcached::protocol {
+
+#if defined(__SSE2__)
+
+namespace {
+
+// One bit per byte: longer lines go the general way.
+constexpr std::size_t kWindowBytes = 64;
+static_assert(kWindowBytes < kKeyBytesMax, "keys on the hot path need no length check");
+
+// Bit i belongs to byte i of the input.
+struct Marks {
+  std::uint64_t newlines = 0;
+  std::uint64_t spaces = 0;
+
+  void add(__m128i bytes, std::size_t at) {
+    newlines |= matches(bytes, '\n') << at;
+    spaces |= matches(bytes, ' ') << at;
+  }
+  static std::uint64_t matches(__m128i bytes, char wanted) {
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(wanted))));
+  }
+};
+
+__m128i load_16(const char* from) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+}
+__m128i load_8(const char* from) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+}
+
+// Marks up to the first newline of the window, reading no byte behind `input`: the last load overlaps the one
+// before.
+Marks find_marks(std::string_view input) {
+  Marks marks;
+  const std::size_t size = std::min(input.size(), kWindowBytes);
+  if (size >= 16) {
+    std::size_t at = 0;
+    for (; at + 16 <= size; at += 16) {
+      marks.add(load_16(input.data() + at), at);
+      if (marks.newlines != 0) return marks;
+    }
+    if (at < size) marks.add(load_16(input.data() + size - 16), size - 16);
+  } else if (size >= 8) {
+    marks.add(load_8(input.data()), 0);
+    marks.add(load_8(input.data() + size - 8), size - 8);
+  }
+  return marks;
+}
+
+// Up to 9 digits, which fit every number of a storage line.
+bool read_digits(const char* from, const char* to, std::uint32_t& value) {
+  constexpr std::ptrdiff_t kDigitsMax = 9;
+  if (from >= to || to - from > kDigitsMax) return false;
+  value = 0;
+  for (; from != to; ++from) {
+    const auto digit = static_cast<std::uint32_t>(*from) - '0';
+    if (digit > 9) return false;
+    value = value * 10 + digit;
+  }
+  return true;
+}
+
+constexpr std::size_t kCommandBytes = 4;  // "get " and "set "
+
+bool parse_hot_get(const char* line, const char* end, std::uint64_t spaces, Request& request) {
+  const char* const key = line + kCommandBytes;
+  if (spaces != 0 || key >= end) return false;
+  request = Request{.command = Command::kGet, .key = {key, static_cast<std::size_t>(end - key)}};
+  return true;
+}
+
+bool parse_hot_set(const char* line, const char* end, std::uint64_t spaces, Request& request) {
+  const int count = std::popcount(spaces);
+  if (count != 3 && count != 4) return false;
+  const char* const key_end = line + std::countr_zero(spaces);
+  spaces &= spaces - 1;
+  const char* const flags_end = line + std::countr_zero(spaces);
+  spaces &= spaces - 1;
+  const char* const exptime_end = line + std::countr_zero(spaces);
+  spaces &= spaces - 1;
+  const char* const length_end = spaces == 0 ? end : line + std::countr_zero(spaces);
+
+  const char* const key = line + kCommandBytes;
+  std::uint32_t client_flags = 0, exptime = 0, length = 0;
+  if (key == key_end || !read_digits(key_end + 1, flags_end, client_flags) ||
+      !read_digits(flags_end + 1, exptime_end, exptime) ||
+      !read_digits(exptime_end + 1, length_end, length)) {
+    return false;
+  }
+  if (spaces != 0 && std::string_view(length_end, static_cast<std::size_t>(end - length_end)) != " noreply") {
+    return false;
+  }
+  request = Request{.command = Command::kSet,
+                    .noreply = spaces != 0,
+                    .key = {key, static_cast<std::size_t>(key_end - key)},
+                    .client_flags = client_flags,
+                    .exptime = static_cast<std::int32_t>(exptime),
+                    .value_bytes = length};
+  return true;
+}
+
+}  // namespace
+
+std::size_t parse_hot(std::string_view input, Request& request) {
+  const Marks marks = find_marks(input);
+  if (marks.newlines == 0) return 0;
+  const auto newline = static_cast<std::size_t>(std::countr_zero(marks.newlines));
+  if (newline <= kCommandBytes) return 0;
+  const char* const line = input.data();
+  const char* const end = line + newline - (line[newline - 1] == '\r' ? 1 : 0);
+  // The spaces behind the command's own, in front of the newline.
+  const std::uint64_t spaces = marks.spaces & ((std::uint64_t{1} << newline) - 1) & ~std::uint64_t{0xf};
+  bool done = false;
+  if (std::memcmp(line, "get ", kCommandBytes) == 0) {
+    done = parse_hot_get(line, end, spaces, request);
+  } else if (std::memcmp(line, "set ", kCommandBytes) == 0) {
+    done = parse_hot_set(line, end, spaces, request);
+  }
+  return done ? newline + 1 : 0;
+}
+
+#else
+
+// memchr and the general way serve other processors.
+std::size_t parse_hot(std::string_view /*input*/, Request& /*request*/) {
+  return 0;
+}
+
+#endif
+
+}  // namespace ringcached::protocol

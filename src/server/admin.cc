@@ -1,0 +1,103 @@
+#include "server/admin.h"
+
+#include "protocol/admin.h"
+#include "protocol/reply.h"
+#include "ringcached/version.h"
+#include "server/stats_reply.h"
+#include "store/expiry.h"
+
+namespace ringcached::server {
+namespace {
+
+namespace reply = protocol::reply;
+
+void flush_now(WorkerContext& worker) {
+  worker.server.flushed_at.store(worker.now(), std::memory_order_relaxed);
+  worker.store.flush(worker.thread);
+}
+
+// One pending time at most: every flush_all replaces or cancels the one before (spec 7.2).
+std::string_view flush_all(WorkerContext& worker, std::string_view arguments) {
+  worker.counters.add(Count::kCmdFlush);
+  if (!worker.server.config.commands.flush_enabled) return reply::kFlushNotAllowed;
+  const auto delay = protocol::parse_flush_all(arguments);
+  if (!delay.is_ok()) return delay.reply;
+  if (delay.value <= 0) {
+    worker.server.flush_due.store(0);
+    flush_now(worker);
+    return reply::kOk;
+  }
+  const CacheTime due =
+      store::expiry_from_exptime(delay.value, worker.now(), worker.server.clock.wall_base());
+  // A time before the start of the server does nothing.
+  if (due == store::kAlreadyExpired) return reply::kOk;
+  worker.server.flush_due.store(due);
+  flush_if_due(worker);
+  return reply::kOk;
+}
+
+std::string_view verbosity(WorkerContext& worker, std::string_view arguments) {
+  const auto level = protocol::parse_verbosity(arguments);
+  if (!level.is_ok()) return level.reply;
+  worker.server.log.set_verbosity(static_cast<int>(level.value));
+  return reply::kOk;
+}
+
+std::string_view cache_memlimit(WorkerContext& worker, std::string_view arguments) {
+  const auto megabytes = protocol::parse_cache_memlimit(arguments);
+  if (!megabytes.is_ok()) return megabytes.reply;
+  const bool preallocated = worker.server.config.memory.large_pages;
+  const std::size_t bytes = std::size_t{megabytes.value} << 20;
+  if (preallocated || !worker.store.set_memory_limit(bytes)) return reply::kMemlimitFailed;
+  return reply::kOk;
+}
+
+// Closes without an answer when it is allowed; the process then ends as on SIGINT.
+AdminOutcome shutdown(WorkerContext& worker, std::string_view arguments, Output& output) {
+  if (!worker.server.config.commands.shutdown_enabled) {
+    output.append(reply::kShutdownNotEnabled);
+    return AdminOutcome::kContinue;
+  }
+  const auto mode = protocol::parse_shutdown(arguments);
+  if (!mode.is_ok()) {
+    output.append(mode.reply);
+    return AdminOutcome::kContinue;
+  }
+  worker.server.request_stop();
+  return AdminOutcome::kClose;
+}
+
+void version(Output& output) {
+  output.append(reply::kVersionPrefix);
+  output.append(kProtocolVersion);
+  output.append(reply::kCrlf);
+}
+
+}  // namespace
+
+void flush_if_due(WorkerContext& worker) {
+  CacheTime due = worker.server.flush_due.load(std::memory_order_relaxed);
+  if (due == 0 || worker.now() < due) return;
+  if (worker.server.flush_due.compare_exchange_strong(due, 0)) flush_now(worker);
+}
+
+AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const protocol::Request& request,
+                           Output& output) {
+  using protocol::Command;
+  const auto answer = [&](std::string_view line) {
+    if (!request.noreply) output.append(line);
+    return AdminOutcome::kContinue;
+  };
+  switch (request.command) {
+    case Command::kStats: answer_stats(worker, connection, request.arguments, output); break;
+    case Command::kFlushAll: return answer(flush_all(worker, request.arguments));
+    case Command::kVerbosity: return answer(verbosity(worker, request.arguments));
+    case Command::kVersion: version(output); break;
+    case Command::kCacheMemlimit: return answer(cache_memlimit(worker, request.arguments));
+    case Command::kShutdown: return shutdown(worker, request.arguments, output);
+    default: output.append(reply::kError); break;
+  }
+  return AdminOutcome::kContinue;
+}
+
+}  // namespace ringcached::server

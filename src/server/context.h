@@ -1,0 +1,51 @@
+// What the parts of the server share: one ServerContext for the process, one WorkerContext per worker thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "ringcached/network.h"
+#include "server/counters.h"
+#include "server/stats_baseline.h"
+#include "store/store.h"
+
+namespace ringcached::server {
+
+// Lives from before the first worker starts until after the last has ended. Immutable while they run, but for the
+// members that say who may change them.
+struct ServerContext {
+  ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock, store::Store& item_store)
+      : config(configuration), log(process_log), clock(cache_clock), store(item_store) {}
+
+  const config::Config& config;
+  Log& log;
+  CacheClock& clock;
+  store::Store& store;
+  Network* network = nullptr;                      // set before start
+  std::function<void()> request_stop;              // any thread; what `shutdown` calls
+  std::vector<std::unique_ptr<WorkerCounters>> counters;  // one per worker
+
+  // When a delayed flush_all is due; 0: none. Any worker sets it, the worker that first sees its time flushes.
+  std::atomic<CacheTime> flush_due{0};
+  // The cache time of the last flush, for `stats settings` (oldest). Any worker.
+  std::atomic<CacheTime> flushed_at{0};
+  // Zeroed by `stats reset`.
+  StatsBaseline baseline;
+};
+
+struct WorkerContext {
+  ServerContext& server;
+  store::Store& store;
+  store::StoreThread& thread;
+  WorkerCounters& counters;
+  unsigned requests_per_turn;
+
+  CacheTime now() const { return server.clock.now(); }
+};
+
+}  // namespace ringcached::server

@@ -1,0 +1,20 @@
+// get, gets, gat, gats: keys in, VALUE blocks out.
+#pragma once
+
+#include <string_view>
+
+#include "ringcached/network.h"
+#include "server/context.h"
+
+namespace ringcached::server {
+
+struct Retrieval {
+  bool with_cas = false;   // gets, gats
+  bool touch = false;      // gat, gats: hits get the expiry below
+  CacheTime expiry = 0;
+};
+
+// Appends the VALUE block of `key` if it is there, and counts. The closing END is the caller's.
+void retrieve(WorkerContext& worker, Output& output, std::string_view key, const Retrieval& retrieval);
+
+}  // namespace ringcached::server

@@ -1,0 +1,98 @@
+#include "server/server.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/clock.h"
+#include "protocol/reply.h"
+#include "server/context.h"
+#include "server/worker.h"
+#include "store/store.h"
+
+namespace ringcached::server {
+namespace {
+
+NetworkOptions network_options(const config::Config& config) {
+  NetworkOptions options;
+  options.listeners = config.listeners;
+  options.workers = config.threads.workers;
+  options.pin_workers = config.threads.pin;
+  options.handoff = config.io.handoff;
+  options.io_level = config.io.level;
+  options.connections_max = static_cast<unsigned>(config.network.connections_max);
+  options.refuse_fast = config.network.refuse_fast;
+  options.refusal_line = protocol::reply::kTooManyConnections;
+  options.listen_backlog = config.network.backlog;
+  options.idle_timeout = std::chrono::seconds(config.network.idle_timeout_s);
+  options.output_high_water = config.network.output_high_water_bytes;
+  options.output_low_water = config.network.output_low_water_bytes;
+  options.ring_entries = config.io.ring_entries;
+  options.receive_buffers = config.io.receive_buffers;
+  options.receive_buffer_bytes = static_cast<unsigned>(config.io.receive_buffer_bytes);
+  options.stop_deadline = std::chrono::milliseconds(config.network.stop_deadline_ms);
+  return options;
+}
+
+store::Options store_options(const config::Config& config, unsigned threads) {
+  store::Options options;
+  options.memory_limit_bytes = config.memory.limit_bytes;
+  options.item_bytes_max = config.memory.item_size_max_bytes;
+  options.threads = threads;
+  options.evict = config.store.evictions_enabled;
+  options.cas = config.store.cas_enabled;
+  options.lru = config.store.eviction == config::Eviction::kLru;
+  if (config.store.hash_power_init != 0) options.index_power_initial = config.store.hash_power_init;
+  options.large_pages = config.memory.large_pages;
+  options.slab_reassign = config.store.slab_reassign;
+  return options;
+}
+
+class ServerImpl final : public Server, private NetworkHandler {
+ public:
+  ServerImpl(const config::Config& config, Log& log) : config_(config), log_(log), clock_(system_clock()) {}
+
+  Status build(std::function<void()> request_stop) {
+    auto network = Network::create(network_options(config_), *this);
+    if (!network) return network.status();
+    network_ = std::move(network.value());
+    auto items = store::Store::create(store_options(config_, network_->workers()));
+    if (!items) return items.status();
+    store_ = std::move(items.value());
+    context_ = std::make_unique<ServerContext>(config_, log_, clock_, *store_);
+    context_->network = network_.get();
+    context_->request_stop = std::move(request_stop);
+    for (unsigned i = 0; i < network_->workers(); ++i) {
+      context_->counters.push_back(std::make_unique<WorkerCounters>());
+    }
+    return Status::ok();
+  }
+
+  Status start() override { return network_->start(); }
+  void stop() override { network_->stop(); }
+  void join() override { network_->join(); }
+  Network& network() override { return *network_; }
+
+ private:
+  std::unique_ptr<WorkerHandler> make_worker(unsigned worker) override {
+    return std::make_unique<Worker>(*context_, *context_->counters[worker]);
+  }
+
+  const config::Config& config_;
+  Log& log_;
+  CacheClock clock_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<ServerContext> context_;
+  std::unique_ptr<Network> network_;  // last: its connections hold pins into the store
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::create(const config::Config& config, Log& log,
+                                               std::function<void()> request_stop) {
+  auto server = std::make_unique<ServerImpl>(config, log);
+  if (Status status = server->build(std::move(request_stop)); !status) return status;
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace ringcached::server

@@ -1,0 +1,183 @@
+#include "server/session.h"
+
+#include <algorithm>
+
+#include "protocol/reply.h"
+#include "server/admin.h"
+#include "server/mutation.h"
+#include "store/expiry.h"
+
+namespace ringcached::server {
+namespace {
+
+// Keys of one long retrieval line that are answered before the other connections get their turn.
+constexpr unsigned kKeysPerStep = 64;
+
+Retrieval retrieval_of(const WorkerContext& worker, const protocol::Request& request) {
+  using protocol::Command;
+  Retrieval retrieval;
+  retrieval.with_cas = request.command == Command::kGets || request.command == Command::kGats;
+  retrieval.touch = request.command == Command::kGat || request.command == Command::kGats;
+  if (retrieval.touch) {
+    retrieval.expiry =
+        store::expiry_from_exptime(request.exptime, worker.now(), worker.server.clock.wall_base());
+  }
+  return retrieval;
+}
+
+}  // namespace
+
+Consumed Session::on_data(Connection& connection, std::span<const char> data) {
+  Output& output = connection.output();
+  const std::string_view input(data.data(), data.size());
+  std::size_t used = 0;
+  unsigned requests = 0;
+  while (used < input.size()) {
+    const Step done = step(connection, output, input.substr(used));
+    used += done.used;
+    if (done.close) return {used, Next::kClose};
+    if (done.wait) return {used, Next::kReceive};
+    if (connection.output_blocked()) return {used, Next::kBlocked};
+    if (++requests >= worker_.requests_per_turn) {
+      if (connection.others_waiting()) return {used, Next::kYield};
+      requests = 0;
+    }
+  }
+  return {used, Next::kReceive};
+}
+
+Session::Step Session::step(Connection& connection, Output& output, std::string_view input) {
+  switch (state_) {
+    case State::kLine: return on_line(connection, output, input);
+    case State::kKeys: return on_keys(connection, output, input);
+    case State::kUpload: return on_upload(output, input);
+    case State::kSwallow: return on_swallow(output, input);
+  }
+  return {.close = true};
+}
+
+Session::Step Session::on_line(Connection& connection, Output& output, std::string_view input) {
+  protocol::Request request;
+  const protocol::ParseResult parsed = protocol::parse_text(input, scan_, request);
+  switch (parsed.kind) {
+    case protocol::ParseKind::kRequest: return on_request(connection, output, request, input, parsed.consumed);
+    case protocol::ParseKind::kNeedMore: return {.used = parsed.consumed, .wait = true};
+    case protocol::ParseKind::kError: {
+      const std::string_view reply = parsed.noreply ? std::string_view() : parsed.reply;
+      if (parsed.swallow > 0) {
+        swallow(parsed.swallow, reply);
+      } else {
+        output.append(reply);
+      }
+      return {.used = parsed.consumed};
+    }
+    case protocol::ParseKind::kClose: output.append(parsed.reply); return {.used = input.size(), .close = true};
+  }
+  return {.close = true};
+}
+
+Session::Step Session::on_request(Connection& connection, Output& output, const protocol::Request& request,
+                                  std::string_view input, std::size_t line_bytes) {
+  using protocol::Command;
+  switch (request.command) {
+    case Command::kGet:
+    case Command::kGets:
+    case Command::kGat:
+    case Command::kGats: return begin_retrieval(output, request, input, line_bytes);
+    case Command::kSet:
+    case Command::kAdd:
+    case Command::kReplace:
+    case Command::kAppend:
+    case Command::kPrepend:
+    case Command::kCas: return begin_storage(output, request, input, line_bytes);
+    case Command::kDelete: execute_delete(worker_, request, output); break;
+    case Command::kIncr:
+    case Command::kDecr: execute_arithmetic(worker_, request, output); break;
+    case Command::kTouch: execute_touch(worker_, request, output); break;
+    case Command::kQuit: return {.used = line_bytes, .close = true};
+    default:
+      return {.used = line_bytes,
+              .close = execute_admin(worker_, connection, request, output) == AdminOutcome::kClose};
+  }
+  return {.used = line_bytes};
+}
+
+Session::Step Session::begin_retrieval(Output& output, const protocol::Request& request, std::string_view input,
+                                       std::size_t line_bytes) {
+  const Retrieval retrieval = retrieval_of(worker_, request);
+  retrieve(worker_, output, request.key, retrieval);
+  if (request.arguments.empty()) {
+    output.append(protocol::reply::kEnd);
+    return {.used = line_bytes};
+  }
+  // The keys left are taken from the input one by one, so that a line of any length neither holds up the other
+  // connections nor piles up output. They were checked by the parser.
+  retrieval_ = retrieval;
+  state_ = State::kKeys;
+  return {.used = static_cast<std::size_t>(request.arguments.data() - input.data())};
+}
+
+Session::Step Session::on_keys(Connection& connection, Output& output, std::string_view input) {
+  std::size_t used = 0;
+  for (unsigned keys = 0; keys < kKeysPerStep && !connection.output_blocked(); ++keys) {
+    while (input[used] == ' ') ++used;
+    if (input[used] == '\r' && input[used + 1] == '\n') ++used;
+    if (input[used] == '\n') {
+      output.append(protocol::reply::kEnd);
+      state_ = State::kLine;
+      return {.used = used + 1};
+    }
+    const std::size_t end = std::min(input.find_first_of(" \n", used), input.size());
+    std::string_view key = input.substr(used, end - used);
+    if (input[end] == '\n' && key.back() == '\r') key.remove_suffix(1);
+    retrieve(worker_, output, key, retrieval_);
+    used += key.size();
+  }
+  return {.used = used};
+}
+
+Session::Step Session::begin_storage(Output& output, const protocol::Request& request, std::string_view input,
+                                     std::size_t line_bytes) {
+  const std::string_view block = input.substr(line_bytes);
+  if (block.size() >= std::size_t{request.value_bytes} + 2) [[likely]] {
+    const StorageOutcome outcome = store_block(worker_, request, block);
+    if (!request.noreply) output.append(outcome.reply);
+    return {.used = line_bytes + outcome.consumed};
+  }
+  upload_ = std::make_unique<Upload>(worker_, request);
+  state_ = State::kUpload;
+  // Also with no byte of the block at hand: a refused upload turns into swallowing at once.
+  const Step rest = on_upload(output, block);
+  return {.used = line_bytes + rest.used, .wait = rest.wait};
+}
+
+Session::Step Session::on_upload(Output& output, std::string_view input) {
+  const StorageOutcome outcome = upload_->on_bytes(input);
+  if (outcome.reply.empty()) return {.used = outcome.consumed, .wait = true};
+  const std::string_view reply = upload_->noreply() ? std::string_view() : outcome.reply;
+  upload_.reset();
+  state_ = State::kLine;
+  if (outcome.swallow > 0) {
+    swallow(outcome.swallow, reply);
+  } else {
+    output.append(reply);
+  }
+  return {.used = outcome.consumed};
+}
+
+void Session::swallow(std::uint64_t bytes, std::string_view reply) {
+  state_ = State::kSwallow;
+  swallow_bytes_ = bytes;
+  deferred_reply_ = reply;
+}
+
+Session::Step Session::on_swallow(Output& output, std::string_view input) {
+  const std::size_t used = std::min<std::uint64_t>(swallow_bytes_, input.size());
+  swallow_bytes_ -= used;
+  if (swallow_bytes_ > 0) return {.used = used, .wait = true};
+  output.append(deferred_reply_);
+  state_ = State::kLine;
+  return {.used = used};
+}
+
+}  // namespace ringcached::server

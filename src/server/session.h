@@ -1,0 +1,57 @@
+// One client's conversation: bytes -> requests -> store -> replies. All progress that spans calls is here; parsing
+// itself is stateless (protocol/parser.h). Small, because every idle connection has one.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "protocol/parser.h"
+#include "ringcached/network.h"
+#include "server/context.h"
+#include "server/retrieval.h"
+#include "server/storage.h"
+
+namespace ringcached::server {
+
+class Session final : public ConnectionHandler {
+ public:
+  explicit Session(WorkerContext& worker) : worker_(worker) {}
+
+  Consumed on_data(Connection& connection, std::span<const char> input) override;
+
+ private:
+  enum class State : std::uint8_t {
+    kLine,      // at the start of a request
+    kKeys,      // inside a retrieval line whose keys are answered one by one
+    kUpload,    // inside a data block
+    kSwallow,   // dropping a data block; deferred_reply_ follows
+  };
+  // What one step did: bytes used, and whether the loop goes on.
+  struct Step {
+    std::size_t used = 0;
+    bool wait = false;    // more input is needed
+    bool close = false;
+  };
+
+  Step step(Connection& connection, Output& output, std::string_view input);
+  Step on_line(Connection& connection, Output& output, std::string_view input);
+  Step on_request(Connection& connection, Output& output, const protocol::Request& request,
+                  std::string_view input, std::size_t line_bytes);
+  Step on_keys(Connection& connection, Output& output, std::string_view input);
+  Step on_upload(Output& output, std::string_view input);
+  Step on_swallow(Output& output, std::string_view input);
+  Step begin_retrieval(Output& output, const protocol::Request& request, std::string_view input,
+                       std::size_t line_bytes);
+  Step begin_storage(Output& output, const protocol::Request& request, std::string_view input, std::size_t line_bytes);
+  void swallow(std::uint64_t bytes, std::string_view reply);
+
+  WorkerContext& worker_;
+  protocol::LineScan scan_;
+  std::unique_ptr<Upload> upload_;
+  std::uint64_t swallow_bytes_ = 0;
+  std::string_view deferred_reply_;
+  Retrieval retrieval_;
+  State state_ = State::kLine;
+};
+
+}  // namespace ringcached::server

@@ -1,0 +1,230 @@
+#include "server/stats_table.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <ctime>
+#include <span>
+
+#include "protocol/reply.h"
+#include "ringcached/version.h"
+
+namespace ringcached::server {
+namespace {
+
+using Snapshot = StatsSnapshot;
+
+// One line. Either a number, which `stats reset` may zero, or a text.
+struct Row {
+  std::string_view name;
+  bool resettable = false;
+  std::uint64_t (*number)(const Snapshot&) = nullptr;
+  std::string (*text)(const Snapshot&) = nullptr;
+  bool (*shown)(const Snapshot&) = nullptr;  // null: always
+};
+
+template <Count kCounter>
+constexpr Row command() {
+  return {kCountNames[static_cast<std::size_t>(kCounter)], true,
+          [](const Snapshot& s) { return s.commands[static_cast<std::size_t>(kCounter)]; }};
+}
+
+// A figure of the engine or the store, zeroed by reset.
+template <auto kMember>
+constexpr Row network(std::string_view name) {
+  return {name, true, [](const Snapshot& s) -> std::uint64_t { return s.network.*kMember; }};
+}
+template <auto kMember>
+constexpr Row items(std::string_view name) {
+  return {name, true, [](const Snapshot& s) -> std::uint64_t { return s.store.*kMember; }};
+}
+// A state: not zeroed.
+constexpr Row state(std::string_view name, std::uint64_t (*number)(const Snapshot&)) { return {name, false, number}; }
+// Something of memcached that has no counterpart here; the line is kept because tools expect it.
+constexpr Row constant_zero(std::string_view name) {
+  return {name, false, [](const Snapshot&) -> std::uint64_t { return 0; }};
+}
+constexpr Row text(std::string_view name, std::string (*value)(const Snapshot&)) { return {name, false, nullptr, value}; }
+
+bool crawler_on(const Snapshot& s) { return s.config->store.lru_crawler; }
+bool reassign_on(const Snapshot& s) { return s.config->store.slab_reassign; }
+bool maintainer_on(const Snapshot& s) { return s.config->compat.lru_maintainer; }
+constexpr Row only(bool (*shown)(const Snapshot&), Row row) {
+  row.shown = shown;
+  return row;
+}
+
+std::string cpu_time(const timeval& time) {
+  char line[48];
+  std::snprintf(line, sizeof line, "%lld.%06lld", static_cast<long long>(time.tv_sec),
+                static_cast<long long>(time.tv_usec));
+  return line;
+}
+rusage resources() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage;
+}
+
+constexpr Row kProcessRows[] = {
+    state("pid", [](const Snapshot&) -> std::uint64_t { return static_cast<std::uint64_t>(getpid()); }),
+    state("uptime", [](const Snapshot& s) -> std::uint64_t { return s.now - kCacheTimeStart; }),
+    state("time", [](const Snapshot& s) { return static_cast<std::uint64_t>(s.wall_seconds); }),
+    text("version", [](const Snapshot&) { return std::string(kProtocolVersion); }),
+    text("libevent", [](const Snapshot&) { return std::string("io_uring"); }),
+    state("pointer_size", [](const Snapshot&) -> std::uint64_t { return 8 * sizeof(void*); }),
+    text("rusage_user", [](const Snapshot&) { return cpu_time(resources().ru_utime); }),
+    text("rusage_system", [](const Snapshot&) { return cpu_time(resources().ru_stime); }),
+};
+
+constexpr Row kConnectionRows[] = {
+    state("max_connections", [](const Snapshot& s) { return static_cast<std::uint64_t>(s.config->network.connections_max); }),
+    state("curr_connections", [](const Snapshot& s) { return s.network.current_connections; }),
+    network<&NetworkStats::total_connections>("total_connections"),
+    only([](const Snapshot& s) { return s.config->network.refuse_fast; },
+         network<&NetworkStats::rejected_connections>("rejected_connections")),
+    state("connection_structures", [](const Snapshot& s) { return s.network.connection_structures; }),
+    constant_zero("response_obj_oom"),
+    state("response_obj_count", [](const Snapshot& s) { return s.network.output_blocks; }),
+    state("response_obj_bytes", [](const Snapshot& s) { return s.network.output_block_bytes; }),
+    state("read_buf_count", [](const Snapshot& s) { return s.network.receive_buffers; }),
+    state("read_buf_bytes", [](const Snapshot& s) { return s.network.receive_buffers * s.network.receive_buffer_bytes; }),
+    state("read_buf_bytes_free", [](const Snapshot& s) { return s.network.receive_buffers * s.network.receive_buffer_bytes; }),
+    constant_zero("read_buf_oom"),
+    // Descriptors of the server itself: standard streams, one ring and one eventfd per thread, the signal descriptor.
+    state("reserved_fds", [](const Snapshot& s) -> std::uint64_t { return 4 + 2 * (std::uint64_t{s.threads} + 1); }),
+};
+
+constexpr Row kCommandRows[] = {
+#define RINGCACHED_X(name, text) command<Count::k##name>(),
+    RINGCACHED_COMMAND_COUNTERS(RINGCACHED_X)
+#undef RINGCACHED_X
+};
+
+constexpr Row kServerRows[] = {
+    only([](const Snapshot& s) { return s.config->network.idle_timeout_s != 0; },
+         network<&NetworkStats::idle_kicks>("idle_kicks")),
+    network<&NetworkStats::bytes_read>("bytes_read"),
+    network<&NetworkStats::bytes_written>("bytes_written"),
+    state("limit_maxbytes", [](const Snapshot& s) { return static_cast<std::uint64_t>(s.store.limit_bytes); }),
+    state("accepting_conns", [](const Snapshot& s) -> std::uint64_t { return s.network.accepting ? 1 : 0; }),
+    network<&NetworkStats::listen_disabled>("listen_disabled_num"),
+    network<&NetworkStats::time_in_listen_disabled_us>("time_in_listen_disabled_us"),
+    state("threads", [](const Snapshot& s) -> std::uint64_t { return s.threads; }),
+    network<&NetworkStats::yields>("conn_yields"),
+    state("hash_power_level", [](const Snapshot& s) -> std::uint64_t { return s.store.index_power; }),
+    state("hash_bytes", [](const Snapshot& s) -> std::uint64_t { return s.store.index_bytes; }),
+    state("hash_is_expanding", [](const Snapshot& s) -> std::uint64_t { return s.store.index_growing ? 1 : 0; }),
+};
+
+constexpr Row kBackgroundRows[] = {
+    only(reassign_on, constant_zero("slab_reassign_rescues")),
+    only(reassign_on, constant_zero("slab_reassign_chunk_rescues")),
+    only(reassign_on, constant_zero("slab_reassign_inline_reclaim")),
+    only(reassign_on, constant_zero("slab_reassign_busy_items")),
+    only(reassign_on, constant_zero("slab_reassign_busy_deletes")),
+    only(reassign_on, constant_zero("slab_reassign_busy_nomem")),
+    only(reassign_on, text("slab_reassign_last_busy_status", [](const Snapshot&) { return std::string("none"); })),
+    only(reassign_on, constant_zero("slab_reassign_running")),
+    only(reassign_on, items<&store::StoreStats::pages_moved>("slabs_moved")),
+    only(crawler_on, constant_zero("lru_crawler_running")),
+    only(crawler_on, constant_zero("lru_crawler_starts")),
+    only(maintainer_on, constant_zero("lru_maintainer_juggles")),
+    items<&store::StoreStats::out_of_memory>("malloc_fails"),
+    constant_zero("log_worker_dropped"),
+    constant_zero("log_worker_written"),
+    constant_zero("log_watcher_skipped"),
+    constant_zero("log_watcher_sent"),
+    constant_zero("log_watchers"),
+    constant_zero("unexpected_napi_ids"),
+    constant_zero("round_robin_fallback"),
+};
+
+constexpr Row kItemRows[] = {
+    state("bytes", [](const Snapshot& s) { return s.store.bytes; }),
+    state("curr_items", [](const Snapshot& s) { return s.store.items; }),
+    items<&store::StoreStats::total_items>("total_items"),
+    state("slab_global_page_pool", [](const Snapshot& s) { return s.store.pages_free; }),
+    items<&store::StoreStats::expired_unfetched>("expired_unfetched"),
+    items<&store::StoreStats::evicted_unfetched>("evicted_unfetched"),
+    only(maintainer_on, items<&store::StoreStats::evicted_active>("evicted_active")),
+    items<&store::StoreStats::evictions>("evictions"),
+    items<&store::StoreStats::reclaimed>("reclaimed"),
+    items<&store::StoreStats::reaper_reclaimed>("crawler_reclaimed"),
+    items<&store::StoreStats::reaper_checked>("crawler_items_checked"),
+    constant_zero("lrutail_reflocked"),
+    only(maintainer_on, constant_zero("moves_to_cold")),
+    only(maintainer_on, constant_zero("moves_to_warm")),
+    only(maintainer_on, constant_zero("moves_within_lru")),
+    only(maintainer_on, constant_zero("direct_reclaims")),
+    only(maintainer_on, constant_zero("lru_bumps_dropped")),
+};
+
+// What only ringcached can tell; behind memcached's lines, so that position-minded tools are not disturbed.
+constexpr Row kOwnRows[] = {
+    state("page_bytes", [](const Snapshot& s) -> std::uint64_t { return s.store.page_bytes_used; }),
+    items<&store::StoreStats::in_place_overwrites>("in_place_overwrites"),
+    items<&store::StoreStats::read_retries>("read_retries"),
+    items<&store::StoreStats::read_locked>("read_locked"),
+    items<&store::StoreStats::page_steals>("page_steals"),
+    network<&NetworkStats::receive_buffers_exhausted>("receive_buffers_exhausted"),
+    network<&NetworkStats::receives_paused>("receives_paused"),
+    network<&NetworkStats::sends_short>("sends_short"),
+    network<&NetworkStats::stale_completions>("stale_completions"),
+    network<&NetworkStats::accept_errors>("accept_errors"),
+    network<&NetworkStats::handoff_retries>("handoff_retries"),
+};
+
+constexpr std::span<const Row> kGroups[] = {kProcessRows, kConnectionRows, kCommandRows, kServerRows,
+                                            kBackgroundRows, kItemRows, kOwnRows};
+
+}  // namespace
+
+StatsSnapshot take_snapshot(ServerContext& server) {
+  StatsSnapshot snapshot;
+  for (const auto& cells : server.counters) {
+    for (std::size_t i = 0; i < kCounts; ++i) snapshot.commands[i] += cells->get(static_cast<Count>(i));
+  }
+  snapshot.network = server.network->stats();
+  snapshot.store = server.store.stats();
+  snapshot.now = server.clock.now();
+  snapshot.wall_seconds = std::time(nullptr);
+  snapshot.threads = server.network->workers();
+  snapshot.config = &server.config;
+  return snapshot;
+}
+
+std::string general_stats(ServerContext& server) {
+  const StatsSnapshot snapshot = take_snapshot(server);
+  const std::vector<std::uint64_t> baseline = server.baseline.values();
+  std::string lines;
+  std::size_t resettable = 0;
+  for (const auto group : kGroups) {
+    for (const Row& row : group) {
+      std::uint64_t before = 0;
+      if (row.resettable && resettable < baseline.size()) before = baseline[resettable];
+      if (row.resettable) ++resettable;
+      if (row.shown != nullptr && !row.shown(snapshot)) continue;
+      if (row.text != nullptr) {
+        protocol::append_stat(lines, row.name, row.text(snapshot));
+      } else {
+        protocol::append_stat(lines, row.name, row.number(snapshot) - before);
+      }
+    }
+  }
+  return lines;
+}
+
+void reset_stats(ServerContext& server) {
+  const StatsSnapshot snapshot = take_snapshot(server);
+  std::vector<std::uint64_t> values;
+  for (const auto group : kGroups) {
+    for (const Row& row : group) {
+      if (row.resettable) values.push_back(row.number(snapshot));
+    }
+  }
+  server.baseline.set(std::move(values));
+}
+
+}  // namespace ringcached::server

@@ -1,0 +1,29 @@
+// The general statistics: one table of names, in memcached's order, with where each figure comes from (spec 9.1).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/context.h"
+
+namespace ringcached::server {
+
+// All figures of one moment, gathered once per `stats`.
+struct StatsSnapshot {
+  std::array<std::uint64_t, kCounts> commands{};
+  NetworkStats network;
+  store::StoreStats store;
+  CacheTime now = 0;
+  std::int64_t wall_seconds = 0;
+  unsigned threads = 0;
+  const config::Config* config = nullptr;
+};
+StatsSnapshot take_snapshot(ServerContext& server);
+
+// The body of `stats`, without END; figures since the last reset where the table says so.
+std::string general_stats(ServerContext& server);
+void reset_stats(ServerContext& server);
+
+}  // namespace ringcached::server

@@ -1,0 +1,106 @@
+// Inside of Arena: what arena.cc (chunks, the public calls) and arena_reclaim.cc (eviction, taking pages) share.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "base/spin_lock.h"
+#include "store/arena.h"
+#include "store/lane.h"
+#include "store/segmented_table.h"
+
+namespace ringcached::store {
+
+// A class beyond this many lanes (512 GiB of the smallest chunks in one arena) takes no further pages.
+inline constexpr unsigned kLanesMax = 16;
+
+struct Arena::Impl {
+  struct SlabClass {
+    std::array<std::unique_ptr<Lane>, kLanesMax> lanes;
+    unsigned lane_count = 0;
+    unsigned recent_evictions = 0;
+    ArenaClassStats stats;  // the counters that are not kept elsewhere
+
+    std::size_t pages() const {
+      std::size_t sum = 0;
+      for (unsigned i = 0; i < lane_count; ++i) sum += lanes[i]->pages();
+      return sum;
+    }
+    std::size_t chunks_free() const {
+      std::size_t sum = 0;
+      for (unsigned i = 0; i < lane_count; ++i) sum += lanes[i]->chunks_free();
+      return sum;
+    }
+  };
+
+  // Pages that leave the arena under its lock and go to the pool after it (the pool may make a system call). Declare
+  // it before the lock's guard.
+  class Leaving {
+   public:
+    explicit Leaving(PagePool& pool) : pool_(pool) {}
+    Leaving(const Leaving&) = delete;
+    Leaving& operator=(const Leaving&) = delete;
+    ~Leaving() {
+      while (first_ != kNoPage) {
+        const PageId page = first_;
+        first_ = static_cast<PageId>(link(page).load(std::memory_order_relaxed));
+        pool_.release(page);
+      }
+    }
+    void add(PageId page) { link(page).store(std::exchange(first_, page), std::memory_order_relaxed); }
+
+   private:
+    // Bytes of page 0 are not special here: nobody else looks at a page between its owners.
+    std::atomic<std::uint64_t>& link(PageId page) { return chunk_link(pool_.page_address(page)); }
+    PagePool& pool_;
+    PageId first_ = kNoPage;
+  };
+
+  Impl(const Options& arena_options, PagePool& page_pool, const SlabClasses& slab_classes, ItemOwner& item_owner)
+      : options(arena_options), pool(page_pool), classes(slab_classes), owner(item_owner) {}
+
+  // Everything below is called with the lock held.
+  Lane* lane_with_room(unsigned slab_class);
+  Lane& lane_of(ChunkAddress chunk);
+  Lane& lane_to_evict_from(SlabClass& slab_class);
+  Chunk take(unsigned slab_class);
+  bool attach(unsigned slab_class, PageId page);
+  PageId detach(Lane& lane, std::uint32_t slot);
+  bool give_back(Lane& lane, ChunkAddress chunk);
+  void free_local(ChunkAddress chunk, Leaving* leaving);
+  void drain_remote(unsigned chunks_max, Leaving* leaving);
+  void recheck_limbo(Leaving* leaving);
+  ItemOwner::Decision ask_owner(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force);
+  void count_eviction(SlabClass& slab_class, const ItemOwner::Decision& decision);
+  bool evict_in(unsigned slab_class);
+  bool empty_page(Lane& lane, std::uint32_t slot);
+  bool empty_part(ChunkAddress part);
+  unsigned victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded) const;
+  PageId take_page_of(unsigned slab_class);
+  PageId take_page(unsigned slab_class);
+  Chunk allocate_under_pressure(unsigned slab_class, Leaving& leaving);
+
+  const Options options;
+  PagePool& pool;
+  const SlabClasses& classes;
+  ItemOwner& owner;
+
+  // A stack linked through the chunks, pushed to by anybody, taken as a whole under the lock.
+  alignas(64) std::atomic<ChunkAddress> remote{kNoChunk};
+
+  alignas(64) SpinLock lock;
+  ChunkAddress remote_taken = kNoChunk;  // the rest of a stack that was taken
+  ChunkAddress limbo_first = kNoChunk, limbo_last = kNoChunk;
+  unsigned evictions_in_period = 0;
+  std::uint64_t lane_choice = 0;
+  FifoBlocks blocks;
+  std::array<SlabClass, SlabClasses::kClassesMax + 1> per_class;
+  SegmentedTable<PageId> pages;
+  std::size_t page_count = 0;
+};
+
+}  // namespace ringcached::store

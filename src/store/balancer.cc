@@ -1,0 +1,118 @@
+#include "store/balancer.h"
+
+#include <algorithm>
+
+#include "store/store_core.h"
+
+namespace ringcached::store {
+namespace {
+
+// Items of the giving class must have been left alone this many times as long as those that the taking class evicts,
+// and at least so many seconds longer.
+constexpr std::uint32_t kIdleRatio = 2;
+constexpr std::uint32_t kIdleSecondsMin = 5;
+// A class with so many pages' worth of free chunks gives one up whatever its items do.
+constexpr std::uint64_t kFreePagesMin = 2;
+// Evictions since the last step that make a class hungry.
+constexpr std::uint64_t kEvictionsMin = 16;
+// Pages looked at to find one of the wanted class.
+constexpr std::size_t kSamplePages = 64;
+
+}  // namespace
+
+struct Balancer::Sample {
+  StoreCore& core;
+  CacheTime now;
+  std::uint64_t idle_seconds = 0, items = 0;
+
+  static void on_item(void* context, ChunkAddress chunk, std::uint32_t /*state*/) {
+    auto& sample = *static_cast<Sample*>(context);
+    const std::uint32_t access = shared_load32(sample.core.item(chunk) + kAccessOffset);
+    sample.idle_seconds += store::idle_seconds(access, sample.now);
+    ++sample.items;
+  }
+};
+
+// The class that has evicted most since the last step; 0 if none did.
+unsigned Balancer::hungriest(ThreadState& thread) {
+  unsigned hungry = 0;
+  std::uint64_t most = kEvictionsMin - 1;
+  for (unsigned slab_class = 1; slab_class <= thread.core->classes.count(); ++slab_class) {
+    const ArenaClassStats stats = thread.arena->class_stats(slab_class);
+    evicted_now_[slab_class] = stats.evicted - evicted_before_[slab_class];
+    evicted_before_[slab_class] = stats.evicted;
+    eviction_age_[slab_class] = stats.last_eviction_age_seconds;
+    if (evicted_now_[slab_class] <= most) continue;
+    most = evicted_now_[slab_class];
+    hungry = slab_class;
+  }
+  return hungry;
+}
+
+// The mean over one page; 0 if none was found.
+std::uint32_t Balancer::sampled_idle_seconds(ThreadState& thread, unsigned slab_class, CacheTime now) {
+  const std::size_t pages = thread.arena->pages();
+  for (std::size_t i = 0; i < std::min(pages, kSamplePages); ++i) {
+    const std::size_t at = sample_page_++ % pages;
+    const PageId page = thread.arena->page_at(at);
+    if (page == kNoPage || thread.core->pool->info(page).slab_class.load(std::memory_order_relaxed) != slab_class) {
+      continue;
+    }
+    Sample sample{*thread.core, now};
+    thread.arena->visit_page(at, &Sample::on_item, &sample);
+    return sample.items == 0 ? kAccessMask : static_cast<std::uint32_t>(sample.idle_seconds / sample.items);
+  }
+  return 0;
+}
+
+// The class that can best do without a page; 0 if none is clearly better off than the hungry one.
+unsigned Balancer::idlest(ThreadState& thread, CacheTime now, unsigned hungry) {
+  const std::uint32_t age = eviction_age_[hungry];
+  std::uint32_t longest = std::max(age * kIdleRatio, age + kIdleSecondsMin);
+  unsigned best = 0;
+  for (unsigned slab_class = 1; slab_class <= thread.core->classes.count(); ++slab_class) {
+    if (slab_class == hungry || evicted_now_[slab_class] >= evicted_now_[hungry]) continue;
+    const ArenaClassStats stats = thread.arena->class_stats(slab_class);
+    if (stats.pages == 0) continue;
+    if (stats.chunks_free >= kFreePagesMin * thread.core->classes.chunks_per_page(slab_class)) return slab_class;
+    if (stats.pages < kFreePagesMin) continue;
+    const std::uint32_t idle = sampled_idle_seconds(thread, slab_class, now);
+    if (idle < longest) continue;
+    longest = idle;
+    best = slab_class;
+  }
+  return best;
+}
+
+bool Balancer::step(ThreadState& thread, CacheTime now) {
+  StoreCore& core = *thread.core;
+  if (now == last_step_ || core.pool->pages_free() > 0) return false;
+  last_step_ = now;
+  const unsigned hungry = hungriest(thread);
+  if (hungry == 0) return false;
+  if (const unsigned giver = idlest(thread, now, hungry); giver != 0) {
+    if (!thread.arena->give_page(giver)) return false;
+    thread.ledger.counters.pages_moved.add();
+    return true;
+  }
+  return take_from_richer(thread);
+}
+
+// An arena that evicts with less than half of the pages of the largest one gets one of its pages.
+bool Balancer::take_from_richer(ThreadState& thread) {
+  StoreCore& core = *thread.core;
+  const std::size_t own = thread.arena->pages();
+  Arena* richest = nullptr;
+  std::size_t most = own * 2 + 1;
+  for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
+    const std::size_t pages = core.arenas[id]->pages();
+    if (id == thread.id || pages < most) continue;
+    most = pages;
+    richest = core.arenas[id].get();
+  }
+  if (richest == nullptr || !richest->give_page(Arena::kAnyClass)) return false;
+  thread.ledger.counters.pages_moved.add();
+  return true;
+}
+
+}  // namespace ringcached::store

@@ -1,0 +1,269 @@
+#include "store/hash_index.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <string>
+
+#include "base/assert.h"
+#include "base/hash.h"
+
+namespace ringcached::store {
+namespace {
+
+// Address space only; the kernel gives a page when it is first touched, zeroed.
+Bucket* reserve_buckets(std::size_t count, bool large_pages) {
+  const std::size_t bytes = count * sizeof(Bucket);
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return nullptr;
+  if (large_pages) madvise(at, bytes, MADV_HUGEPAGE);  // a wish: the figures of `stats` tell what it did
+  return static_cast<Bucket*>(at);
+}
+
+constexpr std::uint64_t kVersionMask = 0xffffffffU;
+
+}  // namespace
+
+Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& options, std::byte* items) {
+  std::unique_ptr<HashIndex> index(new HashIndex);
+  const std::size_t initial = std::max<std::size_t>(options.buckets_initial, 1);
+  const auto wanted = static_cast<std::size_t>(static_cast<double>(options.items_max) / kItemsPerBucket) + 1;
+  index->seed_ = options.seed;
+  index->items_base_ = items;
+  index->growth_ = options.growth;
+  index->buckets_max_ = options.growth ? std::max(initial, wanted) : initial;
+  // Every bucket of a chain but the last is full, so there is less than one overflow bucket per seven items; splitting
+  // holds a few more for a moment.
+  constexpr std::size_t kOverflowSpare = 4096;
+  index->overflow_max_ = std::min<std::size_t>(options.items_max / kSlotsPerBucket + kOverflowSpare, kVersionMask);
+  index->buckets_ = reserve_buckets(index->buckets_max_, options.large_pages);
+  index->overflow_ = reserve_buckets(index->overflow_max_, options.large_pages);
+  if (index->buckets_ == nullptr || index->overflow_ == nullptr) {
+    return Status(StatusCode::kOutOfMemory, "cannot reserve address space for the index (" +
+                                                std::string(std::strerror(errno)) + "): lower -m or raise ulimit -v");
+  }
+  index->bucket_count_.store(initial, std::memory_order_release);
+  return index;
+}
+
+HashIndex::~HashIndex() {
+  if (buckets_ != nullptr) munmap(buckets_, buckets_max_ * sizeof(Bucket));
+  if (overflow_ != nullptr) munmap(overflow_, overflow_max_ * sizeof(Bucket));
+}
+
+void HashIndex::lock_bucket(Bucket& bucket) {
+  Backoff backoff;
+  for (;;) {
+    std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+    if ((word & 1) == 0 && bucket.word.compare_exchange_weak(word, word | 1, std::memory_order_acquire,
+                                                             std::memory_order_relaxed)) {
+      write_fence();
+      return;
+    }
+    backoff.pause();
+  }
+}
+
+// The version advances by two over a change, and is put back where nothing changed.
+void HashIndex::unlock_bucket(Bucket& bucket, bool changed) {
+  const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+  const std::uint64_t version = changed ? (word + 1) & kVersionMask : (word - 1) & kVersionMask;
+  bucket.word.store((word & ~kVersionMask) | version, std::memory_order_release);
+}
+
+LockedBucket::LockedBucket(HashIndex& index, std::uint64_t hash) : index_(index), home_(nullptr), hash_(hash) {
+  for (;;) {
+    Bucket* bucket = &index.buckets_[HashIndex::bucket_of(hash, index.bucket_count())];
+    HashIndex::lock_bucket(*bucket);
+    if (bucket == &index.buckets_[HashIndex::bucket_of(hash, index.bucket_count())]) {
+      home_ = bucket;
+      return;
+    }
+    HashIndex::unlock_bucket(*bucket, false);  // it was split while we waited
+  }
+}
+
+std::atomic<std::uint64_t>* LockedBucket::find(std::string_view key) const {
+  for (Bucket* bucket = home_; bucket != nullptr;
+       bucket = index_.next_of(bucket->word.load(std::memory_order_relaxed))) {
+    for (SlotMatches matches = match_tags(*bucket, slot_tag(hash_)); matches.any(); matches.drop_first()) {
+      std::atomic<std::uint64_t>& slot = bucket->slots[matches.first()];
+      const ChunkAddress address = slot_address(slot.load(std::memory_order_relaxed));
+      if (address != kNoChunk && has_key(index_.item(address), address, key)) return &slot;
+    }
+  }
+  return nullptr;
+}
+
+std::atomic<std::uint64_t>* LockedBucket::find_address(ChunkAddress address) const {
+  for (Bucket* bucket = home_; bucket != nullptr;
+       bucket = index_.next_of(bucket->word.load(std::memory_order_relaxed))) {
+    for (std::atomic<std::uint64_t>& slot : bucket->slots) {
+      if (slot_address(slot.load(std::memory_order_relaxed)) == address) return &slot;
+    }
+  }
+  return nullptr;
+}
+
+// Adds an empty bucket to the end of a chain whose home the caller has locked.
+Bucket* HashIndex::append_overflow(Bucket& last) {
+  std::uint64_t head = overflow_free_.load(std::memory_order_acquire);
+  std::uint32_t taken = 0;
+  while ((taken = static_cast<std::uint32_t>(head)) != 0) {
+    // The upper half counts pops, so that a bucket that came back meanwhile is not mistaken for the same list.
+    const std::uint64_t next = overflow_of(overflow_[taken].word.load(std::memory_order_relaxed));
+    const std::uint64_t popped = ((head >> 32) + 1) << 32 | next;
+    if (overflow_free_.compare_exchange_weak(head, popped, std::memory_order_acquire)) break;
+  }
+  if (taken == 0) {
+    taken = overflow_next_.fetch_add(1, std::memory_order_relaxed);
+    RC_CHECK(taken < overflow_max_);  // create() reserved one for every seven items
+  }
+  overflow_used_.fetch_add(1, std::memory_order_relaxed);
+  overflow_[taken].word.store(0, std::memory_order_relaxed);
+  const std::uint64_t word = last.word.load(std::memory_order_relaxed);
+  last.word.store((word & kVersionMask) | std::uint64_t{taken} << 32, std::memory_order_release);
+  return &overflow_[taken];
+}
+
+void HashIndex::free_overflow(std::uint32_t overflow) {
+  overflow_used_.fetch_sub(1, std::memory_order_relaxed);
+  std::uint64_t head = overflow_free_.load(std::memory_order_relaxed);
+  do {
+    overflow_[overflow].word.store(head << 32, std::memory_order_relaxed);
+  } while (!overflow_free_.compare_exchange_weak(head, (head & ~kVersionMask) | overflow, std::memory_order_release,
+                                                 std::memory_order_relaxed));
+}
+
+void HashIndex::insert(Bucket& home, std::uint64_t slot) {
+  Bucket* bucket = &home;
+  for (;;) {
+    for (std::atomic<std::uint64_t>& place : bucket->slots) {
+      if (place.load(std::memory_order_relaxed) != 0) continue;
+      place.store(slot, std::memory_order_release);
+      return;
+    }
+    Bucket* next = next_of(bucket->word.load(std::memory_order_relaxed));
+    bucket = next != nullptr ? next : append_overflow(*bucket);
+  }
+}
+
+// Fills the hole with an item from the end of the chain, so that only the last bucket has holes, and is never empty.
+void HashIndex::erase(Bucket& home, std::atomic<std::uint64_t>& slot) {
+  Bucket* previous = nullptr;
+  Bucket* last = &home;
+  while (Bucket* next = next_of(last->word.load(std::memory_order_relaxed))) {
+    previous = last;
+    last = next;
+  }
+  if (previous == nullptr) {
+    slot.store(0, std::memory_order_relaxed);
+    return;
+  }
+  unsigned used = 0;
+  std::atomic<std::uint64_t>* filler = nullptr;
+  for (std::atomic<std::uint64_t>& candidate : last->slots) {
+    if (candidate.load(std::memory_order_relaxed) == 0) continue;
+    ++used;
+    if (&candidate != &slot) filler = &candidate;
+  }
+  if (filler != nullptr) {
+    slot.store(filler->load(std::memory_order_relaxed), std::memory_order_relaxed);
+    filler->store(0, std::memory_order_relaxed);
+  } else {
+    slot.store(0, std::memory_order_relaxed);
+  }
+  if (used > 1) return;
+  const std::uint64_t word = previous->word.load(std::memory_order_relaxed);
+  previous->word.store(word & kVersionMask, std::memory_order_relaxed);
+  free_overflow(overflow_of(word));
+}
+
+std::uint64_t HashIndex::hash_of_item(ChunkAddress address) const {
+  const std::byte* head = item(address);
+  const std::size_t offset = key_offset(shared_load32(head + kStateOffset));
+  const std::size_t key_bytes = shared_load32(head + kAccessOffset) & 0xff;
+  return hash_key({reinterpret_cast<const char*>(head + offset), key_bytes}, seed_);
+}
+
+bool HashIndex::wants_growth() const {
+  const std::size_t count = bucket_count_.load(std::memory_order_relaxed);
+  const auto items = static_cast<double>(items_.load(std::memory_order_relaxed));
+  return growth_ && count < buckets_max_ && items > static_cast<double>(count) * kItemsPerBucket;
+}
+
+bool HashIndex::grow(std::size_t splits_max) {
+  if (!wants_growth()) return false;
+  if (!growth_lock_.try_lock()) return true;
+  for (std::size_t i = 0; i < splits_max && wants_growth(); ++i) split_next();
+  growth_lock_.unlock();
+  return wants_growth();
+}
+
+void HashIndex::prefetch_items(const Bucket& home) const {
+  for (const Bucket* bucket = &home; bucket != nullptr;
+       bucket = next_of(bucket->word.load(std::memory_order_relaxed))) {
+    for (const std::atomic<std::uint64_t>& slot : bucket->slots) {
+      const std::byte* head = item(slot_address(slot.load(std::memory_order_relaxed)));
+      __builtin_prefetch(head);
+      __builtin_prefetch(head + kItemHeaderBytes + kClientFlagsBytes + 16);
+    }
+  }
+}
+
+// Nobody maps to the new bucket before the count is published, and that happens while both are locked: whoever waited
+// for the old one looks at the count again, and so does a reader that found nothing.
+void HashIndex::split_next() {
+  const std::size_t count = bucket_count_.load(std::memory_order_relaxed);
+  const std::size_t level_count = std::bit_floor(count);
+  Bucket& from = buckets_[count - level_count];
+  Bucket& to = buckets_[count];
+  prefetch_items(from);
+  lock_bucket(from);
+  lock_bucket(to);
+  distribute(from, to, level_count);
+  bucket_count_.store(count + 1, std::memory_order_release);
+  unlock_bucket(to, true);
+  unlock_bucket(from, true);
+}
+
+// Moves the items whose hash has `bit` to the new bucket and closes the holes.
+void HashIndex::distribute(Bucket& from, Bucket& to, std::uint64_t bit) {
+  Bucket* keep_bucket = &from;  // where the next item that stays goes; never ahead of the one looked at
+  unsigned keep = 0;
+  for (Bucket* bucket = &from; bucket != nullptr;
+       bucket = next_of(bucket->word.load(std::memory_order_relaxed))) {
+    for (std::atomic<std::uint64_t>& place : bucket->slots) {
+      const std::uint64_t slot = place.load(std::memory_order_relaxed);
+      if (slot == 0) continue;
+      place.store(0, std::memory_order_relaxed);
+      if ((hash_of_item(slot_address(slot)) & bit) != 0) {
+        insert(to, slot);
+        continue;
+      }
+      if (keep == kSlotsPerBucket) {
+        keep_bucket = next_of(keep_bucket->word.load(std::memory_order_relaxed));
+        keep = 0;
+      }
+      keep_bucket->slots[keep++].store(slot, std::memory_order_relaxed);
+    }
+  }
+  Bucket* end = keep_bucket;
+  std::uint32_t spare = overflow_of(end->word.load(std::memory_order_relaxed));
+  end->word.store(end->word.load(std::memory_order_relaxed) & kVersionMask, std::memory_order_relaxed);
+  while (spare != 0) {
+    const std::uint32_t next = overflow_of(overflow_[spare].word.load(std::memory_order_relaxed));
+    free_overflow(spare);
+    spare = next;
+  }
+}
+
+std::size_t HashIndex::bytes_used() const {
+  const std::size_t overflow = overflow_next_.load(std::memory_order_relaxed);
+  return (bucket_count() + overflow) * sizeof(Bucket);
+}
+
+}  // namespace ringcached::store

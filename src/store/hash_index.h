@@ -1,0 +1,294 @@
+// The index: hash -> address of the item's chunk, for all threads.
+//
+// A bucket is one cache line: a word of (version 32 | overflow bucket 32) and seven slots. Full buckets are continued by
+// overflow buckets from an array of their own; the version of the home bucket covers the whole chain. Odd: locked.
+//
+//   slot   63      48 47   44 43      42      41  40 39                             0
+//         |   tag    | spare |main| fetched |  freq  |  address (granule number)     |
+//
+// Growth is linear hashing: with N = bucket_count, 2^L <= N < 2^(L+1), a hash belongs to its lowest L+1 bits if that
+// bucket exists, else to its lowest L. Splitting bucket N - 2^L makes bucket N; N is the whole state, in one word.
+// Both arrays are reserved at their largest at creation and touched as they are used.
+//
+// Readers take no lock: ticket(), probe(), copy what the item has, still_valid(). A reader that finds nothing must also
+// see that its hash still maps to the bucket it read. Readers change a slot only by compare-and-swap of its access bits.
+// Writers hold the lock of one bucket (LockedBucket), never two, and never wait for anything else while holding it.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "base/spin_lock.h"
+#include "ringcached/status.h"
+#include "store/chunk.h"
+#include "store/item.h"
+#include "store/shared_bytes.h"
+
+namespace ringcached::store {
+
+inline constexpr unsigned kSlotsPerBucket = 7;
+
+struct alignas(64) Bucket {
+  std::atomic<std::uint64_t> word{0};
+  std::atomic<std::uint64_t> slots[kSlotsPerBucket];
+};
+static_assert(sizeof(Bucket) == 64);
+
+inline constexpr std::uint64_t kSlotAddressMask = (std::uint64_t{1} << kAddressBits) - 1;
+inline constexpr unsigned kSlotFrequencyShift = 40;
+inline constexpr std::uint64_t kSlotFrequencyMax = 3;
+inline constexpr std::uint64_t kSlotFrequencyMask = kSlotFrequencyMax << kSlotFrequencyShift;
+inline constexpr std::uint64_t kSlotFetched = std::uint64_t{1} << 42;
+inline constexpr unsigned kSlotTagShift = 48;
+
+inline constexpr ChunkAddress slot_address(std::uint64_t slot) { return slot & kSlotAddressMask; }
+inline constexpr std::uint64_t slot_frequency(std::uint64_t slot) {
+  return (slot & kSlotFrequencyMask) >> kSlotFrequencyShift;
+}
+inline constexpr std::uint64_t with_frequency(std::uint64_t slot, std::uint64_t frequency) {
+  return (slot & ~kSlotFrequencyMask) |
+         (frequency < kSlotFrequencyMax ? frequency : kSlotFrequencyMax) << kSlotFrequencyShift;
+}
+// The top bits of the hash, which choose no bucket.
+inline constexpr std::uint64_t slot_tag(std::uint64_t hash) { return hash >> kSlotTagShift; }
+inline constexpr std::uint64_t make_slot(std::uint64_t hash, ChunkAddress address) {
+  return slot_tag(hash) << kSlotTagShift | address;
+}
+// What the ghosts of the eviction queues remember of a key.
+inline constexpr std::uint32_t fingerprint_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
+
+// A set of slots, as bits four apart: what the vector compare yields.
+class SlotMatches {
+ public:
+  explicit SlotMatches(unsigned bits) : bits_(bits) {}
+  bool any() const { return bits_ != 0; }
+  unsigned first() const { return (static_cast<unsigned>(std::countr_zero(bits_)) >> 2) - 1; }
+  void drop_first() { bits_ &= bits_ - 1; }
+  static constexpr unsigned bit(unsigned slot) { return 0x80U << (4 * slot); }
+
+ private:
+  unsigned bits_;
+};
+
+// The slots with this tag (an empty slot may be among them).
+inline SlotMatches match_tags(const Bucket& bucket, std::uint64_t tag) {
+#if defined(__SSE2__) && !RC_STORE_TSAN
+  // The compare works on 16-bit lanes, of which the highest of each word counts; packed, they are four bits apart, and
+  // the lowest belongs to the bucket's own word. Words are loaded whole, so a slot is never torn.
+  const auto* line = reinterpret_cast<const __m128i*>(&bucket);
+  const __m128i wanted = _mm_set1_epi16(static_cast<short>(tag));
+  const auto equal = [&](int i) { return _mm_cmpeq_epi16(_mm_load_si128(line + i), wanted); };
+  const auto low = static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(equal(0), equal(1))));
+  const auto high = static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(equal(2), equal(3))));
+  return SlotMatches((low | high << 16) & 0x88888880U);
+#else
+  unsigned bits = 0;
+  for (unsigned i = 0; i < kSlotsPerBucket; ++i) {
+    if (bucket.slots[i].load(std::memory_order_relaxed) >> kSlotTagShift == tag) bits |= SlotMatches::bit(i);
+  }
+  return SlotMatches(bits);
+#endif
+}
+
+struct HashIndexOptions {
+  std::uint64_t seed = 0;
+  std::size_t items_max = 0;       // what the arrays are reserved for
+  std::size_t buckets_initial = 8192;
+  bool growth = true;
+  bool large_pages = false;
+};
+
+class HashIndex {
+ public:
+  // `items` is the start of the item memory: addresses are relative to it.
+  static Result<std::unique_ptr<HashIndex>> create(const HashIndexOptions& options, std::byte* items);
+  ~HashIndex();
+  HashIndex(const HashIndex&) = delete;
+  HashIndex& operator=(const HashIndex&) = delete;
+
+  // A look at a bucket without a lock.
+  struct Ticket {
+    const Bucket* bucket = nullptr;
+    std::uint64_t word = 0;
+  };
+  enum class Probe : std::uint8_t { kFound, kMissing, kInterfered };
+  struct Match {
+    Probe probe = Probe::kInterfered;
+    ChunkAddress address = kNoChunk;
+    std::uint64_t slot = 0;
+    std::atomic<std::uint64_t>* slot_word = nullptr;
+  };
+
+  // False if the bucket stayed locked for a bounded spin.
+  bool ticket(std::uint64_t hash, Ticket& ticket) const {
+    ticket.bucket = &buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_acquire))];
+    for (unsigned spin = 0; spin < kTicketSpins; ++spin) {
+      ticket.word = ticket.bucket->word.load(std::memory_order_acquire);
+      if ((ticket.word & 1) == 0) return true;
+      cpu_relax();
+    }
+    return false;
+  }
+  // Everything read since ticket() was of one moment.
+  bool still_valid(const Ticket& ticket) const {
+    read_fence();
+    return ticket.bucket->word.load(std::memory_order_relaxed) == ticket.word;
+  }
+  // kFound is not yet validated, kMissing is.
+  Match probe(const Ticket& ticket, std::uint64_t hash, std::string_view key) const;
+
+  void prefetch(std::uint64_t hash) const {
+    __builtin_prefetch(&buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))]);
+  }
+
+  // Items come and go: +1, -1. `pending` is the caller's own and is passed on from time to time; true then, and the
+  // caller should call grow() once it holds no lock.
+  bool count(int change, int& pending) {
+    pending += change;
+    if (pending < kCountBatch && pending > -kCountBatch) return false;
+    items_.fetch_add(pending, std::memory_order_relaxed);
+    pending = 0;
+    return true;
+  }
+  // Splits up to `splits_max` buckets if there are too many items for them. Never waits: somebody else may be at it.
+  // True if more splits are due.
+  bool grow(std::size_t splits_max);
+  bool wants_growth() const;
+
+  // Calls visit(slot) for every item of the `number`-th bucket, under its lock. Below bucket_count().
+  template <typename Visit>
+  void visit_bucket(std::size_t number, Visit&& visit) {
+    Bucket& home = buckets_[number];
+    lock_bucket(home);
+    for (Bucket* bucket = &home; bucket != nullptr;
+         bucket = next_of(bucket->word.load(std::memory_order_relaxed))) {
+      for (std::atomic<std::uint64_t>& slot : bucket->slots) {
+        if (slot.load(std::memory_order_relaxed) != 0) visit(slot);
+      }
+    }
+    unlock_bucket(home, false);
+  }
+
+  std::size_t bucket_count() const { return bucket_count_.load(std::memory_order_acquire); }
+  std::size_t bytes_used() const;  // touched at some time, overflow included
+  std::size_t overflow_buckets() const { return overflow_used_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class LockedBucket;
+  HashIndex() = default;
+
+  // About 85 % of seven slots. With linear hashing and Poisson fill about a quarter of the buckets have an overflow
+  // bucket then, which makes 13.4 bytes per item; fewer items per bucket cost more in homes than they save in overflow.
+  static constexpr double kItemsPerBucket = 5.95;
+  static constexpr int kCountBatch = 64;
+  static constexpr unsigned kTicketSpins = 256;
+
+  static std::size_t bucket_of(std::uint64_t hash, std::size_t count) {
+    const unsigned level = static_cast<unsigned>(std::bit_width(count)) - 1;
+    const std::size_t wide = hash & ((std::size_t{2} << level) - 1);
+    return wide < count ? wide : hash & ((std::size_t{1} << level) - 1);
+  }
+  static std::uint32_t overflow_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
+  Bucket* next_of(std::uint64_t word) const {
+    const std::uint32_t overflow = overflow_of(word);
+    return overflow == 0 ? nullptr : &overflow_[overflow];
+  }
+  std::byte* item(ChunkAddress address) const { return items_base_ + address * kGranuleBytes; }
+  std::uint64_t hash_of_item(ChunkAddress address) const;
+
+  static void lock_bucket(Bucket& bucket);
+  static void unlock_bucket(Bucket& bucket, bool changed);
+  Bucket* append_overflow(Bucket& last);
+  void free_overflow(std::uint32_t overflow);
+  void insert(Bucket& home, std::uint64_t slot);
+  void erase(Bucket& home, std::atomic<std::uint64_t>& slot);
+  void split_next();
+  void distribute(Bucket& from, Bucket& to, std::uint64_t bit);
+  void prefetch_items(const Bucket& home) const;
+
+  Bucket* buckets_ = nullptr;
+  Bucket* overflow_ = nullptr;  // entry 0 is never used
+  std::byte* items_base_ = nullptr;
+  std::uint64_t seed_ = 0;
+  std::size_t buckets_max_ = 0, overflow_max_ = 0;
+  bool growth_ = true;
+  alignas(64) std::atomic<std::size_t> bucket_count_{0};
+  alignas(64) std::atomic<std::int64_t> items_{0};
+  std::atomic<std::uint64_t> overflow_free_{0};  // (pop count 32 | first free 32); linked through the buckets' words
+  std::atomic<std::uint32_t> overflow_next_{1};  // first never used
+  std::atomic<std::uint32_t> overflow_used_{0};
+  SpinLock growth_lock_;
+};
+
+// The lock of one key's bucket, and what may be done under it.
+class LockedBucket {
+ public:
+  LockedBucket(HashIndex& index, std::uint64_t hash);
+  ~LockedBucket() { unlock(); }
+  LockedBucket(const LockedBucket&) = delete;
+  LockedBucket& operator=(const LockedBucket&) = delete;
+
+  // The slot of the item, or null.
+  std::atomic<std::uint64_t>* find(std::string_view key) const;
+  std::atomic<std::uint64_t>* find_address(ChunkAddress address) const;
+
+  // Readers that looked at this bucket meanwhile will start again. Call before changing bytes they rely on.
+  void will_change() { changed_ = true; }
+  void insert(std::uint64_t slot) {
+    changed_ = true;
+    index_.insert(*home_, slot);
+  }
+  void erase(std::atomic<std::uint64_t>& slot) {
+    changed_ = true;
+    index_.erase(*home_, slot);
+  }
+  void replace(std::atomic<std::uint64_t>& slot, std::uint64_t value) {
+    changed_ = true;
+    slot.store(value, std::memory_order_relaxed);
+  }
+  void unlock() {
+    if (home_ != nullptr) HashIndex::unlock_bucket(*home_, changed_);
+    home_ = nullptr;
+  }
+
+ private:
+  HashIndex& index_;
+  Bucket* home_;
+  std::uint64_t hash_;
+  bool changed_ = false;
+};
+
+inline HashIndex::Match HashIndex::probe(const Ticket& ticket, std::uint64_t hash, std::string_view key) const {
+  const Bucket* bucket = ticket.bucket;
+  std::uint64_t word = ticket.word;
+  for (;;) {
+    for (SlotMatches matches = match_tags(*bucket, slot_tag(hash)); matches.any(); matches.drop_first()) {
+      const unsigned i = matches.first();
+      const std::uint64_t slot = bucket->slots[i].load(std::memory_order_relaxed);
+      const ChunkAddress address = slot_address(slot);
+      const std::byte* chunk = item(address);
+      __builtin_prefetch(chunk + sizeof(Bucket));
+      if (address == kNoChunk || !has_key(chunk, address, key)) continue;
+      return {Probe::kFound, address, slot, const_cast<std::atomic<std::uint64_t>*>(&bucket->slots[i])};
+    }
+    const Bucket* next = next_of(word);
+    if (next == nullptr) break;
+    word = next->word.load(std::memory_order_relaxed);
+    if (!still_valid(ticket)) return {};  // a link is followed only once it is known to have been one
+    bucket = next;
+  }
+  if (!still_valid(ticket)) return {};
+  const std::size_t count = bucket_count_.load(std::memory_order_acquire);
+  if (&buckets_[bucket_of(hash, count)] != ticket.bucket) return {};
+  return {Probe::kMissing, kNoChunk, 0, nullptr};
+}
+
+}  // namespace ringcached::store

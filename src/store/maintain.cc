@@ -1,0 +1,33 @@
+// Upkeep in small steps: what StoreThread::maintain does besides reaping.
+#include <algorithm>
+
+#include "store/store_core.h"
+
+namespace ringcached::store {
+namespace {
+
+// A split moves about six items.
+constexpr std::size_t kChunksPerSplit = 8;
+
+// Above a lowered limit pages go back to the pool, one per step, from whoever is asked.
+bool shrink(StoreCore& core, ThreadState& thread) {
+  if (core.pool->pages_over_limit() == 0) return false;
+  if (thread.arena->give_page(Arena::kAnyClass)) thread.ledger.counters.pages_moved.add();
+  return core.pool->pages_over_limit() > 0;
+}
+
+}  // namespace
+
+bool StoreThread::maintain(CacheTime now, std::size_t chunks_max) {
+  ThreadState& thread = *impl_;
+  StoreCore& core = *thread.core;
+  core.see_time(now);
+  core.free_limbo(thread);
+  bool more = shrink(core, thread);
+  more = core.index->grow(std::max<std::size_t>(chunks_max / kChunksPerSplit, 1)) || more;
+  more = thread.reaper.step(thread, now, std::max<std::size_t>(chunks_max, 1)) || more;
+  if (core.options.slab_reassign) more = thread.balancer.step(thread, now) || more;
+  return more;
+}
+
+}  // namespace ringcached::store

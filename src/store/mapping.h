@@ -1,0 +1,41 @@
+// Address space backed by zeroed memory as it is touched, and given back at the end or piece by piece.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+namespace ringcached::store {
+
+class Mapping {
+ public:
+  static constexpr std::size_t kKernelPageBytes = 4096;
+
+  Mapping() = default;
+  Mapping(Mapping&& other) noexcept
+      : start_(std::exchange(other.start_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  Mapping& operator=(Mapping&& other) noexcept {
+    if (this != &other) {
+      reset();
+      start_ = std::exchange(other.start_, nullptr);
+      bytes_ = std::exchange(other.bytes_, 0);
+    }
+    return *this;
+  }
+  ~Mapping() { reset(); }
+
+  // Precondition: nothing is mapped; `bytes` > 0; `align` a power of two of at least kKernelPageBytes. Nothing counts
+  // as used memory before it is touched. False: errno says why.
+  bool map(std::size_t bytes, std::size_t align = kKernelPageBytes);
+  // Gives back at most `bytes` at the end; the rest stays where it is. True when nothing is left.
+  bool shrink(std::size_t bytes);
+  void reset();
+
+  std::byte* start() const { return start_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* start_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace ringcached::store

@@ -1,0 +1,147 @@
+#include "store/reaper.h"
+
+#include <algorithm>
+
+#include "store/store_core.h"
+
+namespace ringcached::store {
+
+// What a visit to a page gathers, under the arena's lock.
+struct Reaper::Visit {
+  StoreCore& core;
+  CacheTime now;
+  std::vector<ChunkAddress>& found;
+  CacheTime earliest = ~CacheTime{0};
+
+  static void on_item(void* context, ChunkAddress chunk, std::uint32_t /*state*/) {
+    auto& visit = *static_cast<Visit*>(context);
+    const ItemHeader header = read_header(visit.core.item(chunk), chunk);
+    if (visit.core.vitality(header, visit.now) != Lookup::kHit) {
+      visit.found.push_back(chunk);
+    } else if (header.expiry != kNeverExpires) {
+      visit.earliest = std::min(visit.earliest, header.expiry);
+    }
+  }
+};
+
+namespace {
+
+constexpr std::size_t kChunksPerPageMax = kPageBytes / kChunkBytesMin;
+// A look at a chunk in passing costs about an eighth of unlinking one.
+constexpr std::size_t kLooksPerUnit = 8;
+
+void note(std::atomic<std::uint32_t>& earliest, CacheTime expiry) {
+  std::uint32_t known = earliest.load(std::memory_order_relaxed);
+  while (expiry < known && !earliest.compare_exchange_weak(known, expiry, std::memory_order_acq_rel)) {
+  }
+}
+
+}  // namespace
+
+bool StoreCore::reap(ThreadState& thread, ChunkAddress address, CacheTime time) {
+  Existing existing;
+  {
+    LockedBucket bucket(*index, hash_at(address));
+    existing = examine_at(bucket.find_address(address), time);
+    if (existing.slot == nullptr || existing.alive()) return false;
+    unlink(thread.ledger, bucket, existing);
+  }
+  count_item(thread, -1);
+  retire(thread, existing);
+  return true;
+}
+
+// Returns the units used.
+std::size_t Reaper::reap_found(ThreadState& thread, CacheTime now, std::size_t chunks_max) {
+  const std::size_t count = std::min(found_.size(), chunks_max);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (thread.core->reap(thread, found_.back(), now)) thread.ledger.counters.reaper_reclaimed.add();
+    found_.pop_back();
+  }
+  return count;
+}
+
+// The page's word is reset first: what is noted while we look, or by items we see, is not lost.
+std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
+  const PageId page = thread.arena->page_at(page_);
+  if (page == kNoPage) return 1;
+  PageInfo& info = thread.core->pool->info(page);
+  const CacheTime before = info.earliest_expiry.load(std::memory_order_relaxed);
+  if (before > now && !everything_) return 1;
+  if (found_.capacity() < kChunksPerPageMax) found_.reserve(kChunksPerPageMax);
+  const CacheTime noted = info.earliest_expiry.exchange(~CacheTime{0}, std::memory_order_acq_rel);
+  Visit visit{*thread.core, now, found_};
+  thread.arena->visit_page(page_, &Visit::on_item, &visit);
+  // Pages that left the arena meanwhile have others in their places.
+  note(info.earliest_expiry, thread.arena->page_at(page_) == page ? visit.earliest : noted);
+  const unsigned slab_class = info.slab_class.load(std::memory_order_relaxed);
+  const std::size_t chunks = slab_class == PageInfo::kNoClass ? 1 : thread.core->classes.chunks_per_page(slab_class);
+  thread.ledger.counters.reaper_checked.add(chunks);
+  return chunks / kLooksPerUnit + 1;
+}
+
+// The next pass. Downwards, because a page that leaves an arena is replaced by its last one.
+void Reaper::begin_pass(ThreadState& thread) {
+  pass_epoch_ = thread.core->epoch.load(std::memory_order_acquire);
+  everything_ = pass_epoch_ != clean_epoch_.load(std::memory_order_relaxed);
+  page_ = thread.arena->pages();
+}
+
+bool Reaper::step(ThreadState& thread, CacheTime now, std::size_t chunks_max) {
+  std::size_t used = 0;
+  bool fresh_pass = false;  // a pass that began in this call and found nothing to do is the end
+  for (;;) {
+    used += reap_found(thread, now, chunks_max - used);
+    if (used >= chunks_max) return true;
+    if (page_ == 0) {
+      finish_pass();
+      if (fresh_pass && !found_in_pass_) return false;
+      begin_pass(thread);
+      fresh_pass = true;
+      found_in_pass_ = false;
+      if (page_ == 0) {
+        finish_pass();
+        return false;
+      }
+    }
+    --page_;
+    used += visit_page(thread, now);
+    found_in_pass_ = found_in_pass_ || !found_.empty();
+    if (used >= chunks_max) return true;
+  }
+}
+
+void Reaper::finish_pass() {
+  if (everything_) raise_clean_epoch(pass_epoch_);
+  everything_ = false;
+}
+
+void Reaper::raise_clean_epoch(std::uint64_t epoch) {
+  std::uint64_t known = clean_epoch_.load(std::memory_order_relaxed);
+  while (known < epoch && !clean_epoch_.compare_exchange_weak(known, epoch, std::memory_order_release)) {
+  }
+}
+
+void StoreCore::purge_before(ThreadState& thread, std::uint64_t next) {
+  constexpr std::uint64_t kEpochs = std::uint64_t{1} << kEpochBits;
+  const std::uint64_t current = epoch.load(std::memory_order_relaxed);
+  std::vector<ChunkAddress> found;
+  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
+    Reaper& reaper = states[id]->reaper;
+    if (next - reaper.clean_epoch() < kEpochs) continue;
+    for (std::size_t page = arenas[id]->pages(); page-- > 0;) {
+      found.clear();
+      Reaper::collect_dead(*this, *arenas[id], page, found);
+      for (const ChunkAddress address : found) reap(thread, address, latest_now.load(std::memory_order_relaxed));
+    }
+    reaper.raise_clean_epoch(current);
+  }
+}
+
+void Reaper::collect_dead(StoreCore& core, Arena& arena, std::size_t page, std::vector<ChunkAddress>& found) {
+  if (found.capacity() < kChunksPerPageMax) found.reserve(kChunksPerPageMax);
+  Visit visit{core, core.latest_now.load(std::memory_order_relaxed), found};
+  arena.visit_page(page, &Visit::on_item, &visit);
+}
+
+}  // namespace ringcached::store

@@ -1,0 +1,48 @@
+// Gives the memory of expired and flushed items back without anybody asking for them.
+//
+// Each thread goes over the pages of its own arena. After a flush it visits all of them once; otherwise only those where
+// something has expired by now (PageInfo::earliest_expiry). A visit collects the dead items of a page under the arena's
+// lock; they are then unlinked one by one, as many as the caller's budget allows, the rest at the next call.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/clock.h"
+#include "store/chunk.h"
+
+namespace ringcached::store {
+
+class Arena;
+class StoreCore;
+struct ThreadState;
+
+class Reaper {
+ public:
+  // At most about `chunks_max` chunks looked at. True if more is waiting.
+  bool step(ThreadState& thread, CacheTime now, std::size_t chunks_max);
+  // No item of an earlier flush epoch than this is left in the arena. Any thread.
+  std::uint64_t clean_epoch() const { return clean_epoch_.load(std::memory_order_acquire); }
+
+  void raise_clean_epoch(std::uint64_t epoch);
+  // Appends the dead items of one page of `arena` to `found`.
+  static void collect_dead(StoreCore& core, Arena& arena, std::size_t page, std::vector<ChunkAddress>& found);
+
+ private:
+  struct Visit;
+  std::size_t visit_page(ThreadState& thread, CacheTime now);
+  std::size_t reap_found(ThreadState& thread, CacheTime now, std::size_t chunks_max);
+  void begin_pass(ThreadState& thread);
+  void finish_pass();
+
+  std::size_t page_ = 0;              // the pages below this one are still to be looked at in this pass
+  std::uint64_t pass_epoch_ = 0;      // flush epoch at the start of the pass
+  bool everything_ = false;           // this pass visits all pages: there was a flush
+  bool found_in_pass_ = false;
+  std::vector<ChunkAddress> found_;   // dead items of the page last visited, still to be unlinked
+  std::atomic<std::uint64_t> clean_epoch_{0};
+};
+
+}  // namespace ringcached::store

@@ -1,0 +1,259 @@
+#include "store/store.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "store/store_core.h"
+
+namespace ringcached::store {
+namespace {
+
+// memcached's arithmetic (spec 2.3).
+constexpr std::size_t kMemcachedHeaderBytes = 48;
+constexpr std::size_t kMemcachedCasBytes = 8;
+constexpr std::size_t kMemcachedKeyEndBytes = 1;
+constexpr std::size_t kMemcachedValueEndBytes = 2;
+
+// A 1 GiB item is the largest that -I allows, and value lengths are 32 bits wide.
+constexpr std::size_t kItemBytesLimit = std::size_t{1} << 30;
+constexpr unsigned kSlotsPowerPerBucket = 3;  // a bucket counts as 8 of memcached's hash slots
+constexpr unsigned kIndexPowerMin = 4, kIndexPowerMax = 40;
+
+Status check(const Options& options) {
+  const auto wrong = [](const char* message) { return Status(StatusCode::kInvalidArgument, message); };
+  if (options.threads < 1 || options.threads > kThreadsMax) return wrong("threads must be 1 to 1024");
+  if (options.item_bytes_max < kKeyBytesMax || options.item_bytes_max > kItemBytesLimit) {
+    return wrong("the largest item must be between 250 bytes and 1 GiB");
+  }
+  if (options.index_power_initial < kIndexPowerMin || options.index_power_initial > kIndexPowerMax) {
+    return wrong("the index power must be between 4 and 40");
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+std::size_t item_bytes(std::size_t key_bytes, std::size_t value_bytes, std::uint32_t client_flags, bool cas) {
+  return kMemcachedHeaderBytes + (cas ? kMemcachedCasBytes : 0) + key_bytes + kMemcachedKeyEndBytes +
+         (client_flags != 0 ? kClientFlagsBytes : 0) + value_bytes + kMemcachedValueEndBytes;
+}
+
+// --- StoreCore: facts and memory.
+
+Status StoreCore::open() {
+  if (Status status = check(options); !status) return status;
+  RC_CHECK(classes.chunk_bytes(classes.count()) == kChunkBytesMax);  // heads and parts of chains fill such chunks
+  PagePoolOptions pool_options;
+  pool_options.limit_bytes = options.memory_limit_bytes;
+  pool_options.large_pages = options.large_pages;
+  auto created_pool = PagePool::create(pool_options);
+  if (!created_pool) return created_pool.status();
+  pool = std::move(created_pool.value());
+  base = pool->base();
+  seed = options.hash_seed != 0 ? options.hash_seed : random_seed();
+
+  HashIndexOptions index_options;
+  index_options.seed = seed;
+  index_options.items_max = std::size_t{pool->page_count()} * (kPageBytes / kChunkBytesMin);
+  index_options.buckets_initial = std::size_t{1} << (options.index_power_initial - kSlotsPowerPerBucket);
+  index_options.growth = options.index_growth;
+  index_options.large_pages = options.large_pages;
+  auto created_index = HashIndex::create(index_options, base);
+  if (!created_index) return created_index.status();
+  index = std::move(created_index.value());
+
+  states.resize(options.threads);
+  for (unsigned id = 0; id < options.threads; ++id) {
+    Arena::Options arena_options;
+    arena_options.id = id;
+    arena_options.evict = options.evict;
+    arena_options.lru = options.lru;
+    owners.push_back(std::make_unique<ArenaOwner>(*this));
+    arenas.push_back(std::make_unique<Arena>(arena_options, *pool, classes, *owners.back()));
+  }
+  return Status::ok();
+}
+
+ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
+  ItemInfo info;
+  info.cas = options.cas ? header.cas : 0;
+  info.client_flags = header.client_flags;
+  info.value_bytes = header.value_bytes;
+  info.expiry = header.expiry;
+  info.last_access = time - idle_seconds(header.access, time);
+  info.fetched = (slot & kSlotFetched) != 0;
+  info.stale = (header.state & kStale) != 0;
+  info.token_sent = (header.state & kTokenSent) != 0;
+  info.binary_key = (header.state & kBinaryKey) != 0;
+  info.slab_class = class_of(header);
+  return info;
+}
+
+Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
+  Existing existing;
+  if (slot == nullptr) return existing;
+  existing.slot = slot;
+  existing.address = slot_address(slot->load(std::memory_order_relaxed));
+  existing.header = read_header(item(existing.address), existing.address);
+  existing.vitality = vitality(existing.header, time);
+  return existing;
+}
+
+Existing StoreCore::examine(const LockedBucket& bucket, std::string_view key, CacheTime time) const {
+  return examine_at(bucket.find(key), time);
+}
+
+// The chunk belongs to the unlinker from here on.
+void StoreCore::account_unlinked(Ledger& ledger, const Existing& existing) {
+  const ItemHeader& header = existing.header;
+  chunk_state(item(existing.address)).store(with_kind(header.state, ChunkKind::kFilling), std::memory_order_release);
+  const std::size_t bytes = charged_bytes(header);
+  ledger.counters.items_unlinked.add();
+  ledger.counters.bytes_unlinked.add(bytes);
+  Ledger::ClassCells& cells = ledger.classes[class_of(header)];
+  cells.items.subtract();
+  cells.bytes.subtract(bytes);
+}
+
+void StoreCore::unlink(Ledger& ledger, LockedBucket& bucket, const Existing& existing) {
+  const bool fetched = (existing.slot->load(std::memory_order_relaxed) & kSlotFetched) != 0;
+  if (existing.vitality == Lookup::kExpired && !fetched) ledger.counters.expired_unfetched.add();
+  account_unlinked(ledger, existing);
+  bucket.erase(*existing.slot);
+}
+
+// Own memory first; before giving up, anybody's.
+Chunk StoreCore::allocate_anywhere(ThreadState& thread, unsigned slab_class) {
+  if (Chunk chunk = thread.arena->allocate(slab_class)) return chunk;
+  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
+    if (id == thread.id) continue;
+    if (Chunk chunk = arenas[id]->allocate(slab_class)) {
+      thread.ledger.counters.page_steals.add();
+      return chunk;
+    }
+  }
+  return {};
+}
+
+Chunk StoreCore::allocate(ThreadState& thread, unsigned slab_class) {
+  Chunk chunk = allocate_anywhere(thread, slab_class);
+  if (!chunk && free_limbo(thread)) chunk = allocate_anywhere(thread, slab_class);
+  if (!chunk) thread.ledger.counters.out_of_memory.add();
+  return chunk;
+}
+
+void StoreCore::free_chunk(ThreadState* thread, ChunkAddress chunk) {
+  const unsigned owner = pool->info(pool->page_of(chunk)).arena.load(std::memory_order_relaxed);
+  if (thread != nullptr && owner == thread->id) {
+    thread->arena->free_chunk(chunk);
+  } else {
+    arenas[owner]->free_remote(chunk);
+  }
+}
+
+void StoreCore::free_parts(ThreadState* thread, ChunkAddress first) {
+  for (ChunkAddress part = first; part != kNoChunk;) {
+    const ChunkAddress next = shared_load64(item(part) + kPartNextOffset);
+    free_chunk(thread, part);
+    part = next;
+  }
+}
+
+void StoreCore::note_expiry(ChunkAddress address, CacheTime expiry) {
+  if (expiry == kNeverExpires) return;
+  std::atomic<std::uint32_t>& earliest = pool->info(pool->page_of(address)).earliest_expiry;
+  // Always a read-modify-write: the reaper resets the word and then looks at the page, so either it sees the item, or
+  // this sees the reset.
+  std::uint32_t known = earliest.fetch_or(0, std::memory_order_acq_rel);
+  while (expiry < known && !earliest.compare_exchange_weak(known, expiry, std::memory_order_acq_rel)) {
+  }
+}
+
+// --- Reading, slow paths.
+
+Lookup StoreCore::remove_dead(ThreadState& thread, const Key& key, CacheTime time) {
+  Existing existing;
+  {
+    LockedBucket bucket(*index, key.hash);
+    existing = examine(bucket, key.bytes, time);
+    if (existing.slot == nullptr || existing.alive()) return existing.vitality;
+    unlink(thread.ledger, bucket, existing);
+  }
+  count_item(thread, -1);
+  retire(thread, existing);
+  return existing.vitality;
+}
+
+void StoreCore::refresh_access(const Key& key, ChunkAddress address, CacheTime time) {
+  LockedBucket bucket(*index, key.hash);
+  if (bucket.find_address(address) == nullptr) return;
+  std::byte* chunk = item(address);
+  const std::size_t key_bytes = shared_load32(chunk + kAccessOffset) & 0xff;
+  shared_store32(chunk + kAccessOffset, access_word(time, key_bytes));
+}
+
+// --- Flush.
+
+void StoreCore::flush(ThreadState& thread) {
+  const std::lock_guard guard(flush_lock_);
+  std::uint64_t writes = 0;
+  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
+    writes += states[id]->ledger.writes.get();
+  }
+  if (writes == writes_at_flush_) return;  // nothing was stored since the last one
+  writes_at_flush_ = writes;
+  const std::uint64_t next = epoch.load(std::memory_order_relaxed) + 1;
+  purge_before(thread, next);
+  epoch.store(next, std::memory_order_release);
+}
+
+// --- Store and StoreThread.
+
+Store::Store() = default;
+Store::~Store() = default;
+StoreThread::StoreThread() = default;
+StoreThread::~StoreThread() = default;
+
+Result<std::unique_ptr<Store>> Store::create(const Options& options) {
+  std::unique_ptr<Store> store(new Store);
+  store->impl_ = std::make_unique<Impl>(options);
+  if (Status status = store->impl_->open(); !status) return status;
+  return store;
+}
+
+StoreThread& Store::attach() {
+  const std::lock_guard guard(impl_->attach_lock);
+  const unsigned id = impl_->attached.load(std::memory_order_relaxed);
+  RC_CHECK(id < impl_->options.threads);
+  impl_->threads.push_back(std::unique_ptr<StoreThread>(new StoreThread));
+  StoreThread& thread = *impl_->threads.back();
+  thread.impl_ = std::make_unique<StoreThread::Impl>();
+  thread.impl_->core = impl_.get();
+  thread.impl_->id = id;
+  thread.impl_->arena = impl_->arenas[id].get();
+  impl_->states[id] = thread.impl_.get();
+  impl_->attached.store(id + 1, std::memory_order_release);
+  return thread;
+}
+
+unsigned StoreThread::id() const { return impl_->id; }
+const StoreCounters& StoreThread::counters() const { return impl_->ledger.counters; }
+unsigned StoreThread::last_class() const { return impl_->last_class; }
+const WriteInfo& StoreThread::last_write() const { return impl_->last_write; }
+
+Key Store::key(std::string_view bytes) const { return {bytes, hash_key(bytes, impl_->seed)}; }
+void Store::prefetch(const Key& key) const { impl_->index->prefetch(key.hash); }
+std::size_t Store::item_bytes_max() const { return impl_->options.item_bytes_max; }
+
+void Store::flush(StoreThread& thread) { impl_->flush(*thread.impl_); }
+
+bool Store::set_memory_limit(std::size_t bytes) {
+  if (bytes < kPageBytes || bytes / kPageBytes > impl_->pool->page_count()) return false;
+  impl_->pool->set_limit(bytes);
+  return true;
+}
+
+}  // namespace ringcached::store

@@ -1,0 +1,260 @@
+// What Store and StoreThread are made of. For the store's own files and the templates in store_read.h.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/counter.h"
+#include "base/spin_lock.h"
+#include "store/arena.h"
+#include "store/balancer.h"
+#include "store/hash_index.h"
+#include "store/item.h"
+#include "store/page_pool.h"
+#include "store/reaper.h"
+#include "store/slab_classes.h"
+#include "store/store.h"
+
+namespace ringcached::store {
+
+class StoreCore;
+
+// A book of counters with one writer at a time: a thread for its own calls, an arena (under its lock) for evictions.
+struct Ledger {
+  struct ClassCells {
+    Counter items, bytes;  // linked minus unlinked; single cells may be negative (modulo 2^64), the sums are not
+  };
+  StoreCounters counters;
+  std::array<ClassCells, SlabClasses::kClassesMax + 1> classes;
+  Counter writes;          // items stamped with the flush epoch
+  int index_pending = 0;   // HashIndex::count()
+};
+
+// The store as its arena sees it. One per arena; everything happens under that arena's lock.
+class ArenaOwner final : public ItemOwner {
+ public:
+  explicit ArenaOwner(StoreCore& core) : core_(core) {}
+  Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) override;
+  ChunkAddress head_of(ChunkAddress part) override;
+  void free_elsewhere(ChunkAddress chunk) override;
+  const Ledger& ledger() const { return ledger_; }
+
+ private:
+  StoreCore& core_;
+  Ledger ledger_;
+};
+
+struct ThreadState {
+  StoreCore* core = nullptr;
+  unsigned id = 0;
+  Arena* arena = nullptr;
+  Ledger ledger;
+  std::uint64_t cas_last = 0;
+  unsigned last_class = 0;
+  WriteInfo last_write;
+  Reaper reaper;
+  Balancer balancer;
+};
+
+// Thread ids are the last digits of the CAS ids.
+inline constexpr unsigned kThreadsMax = 1024;
+
+// An item that was filled and is not linked yet.
+struct Draft {
+  Chunk chunk;
+  unsigned slab_class = 0;
+  std::uint32_t client_flags = 0;
+  std::uint32_t value_bytes = 0;
+  bool chained = false;
+};
+
+// The item that a key has, seen under the lock of its bucket.
+struct Existing {
+  std::atomic<std::uint64_t>* slot = nullptr;  // null: none
+  ChunkAddress address = kNoChunk;
+  ItemHeader header;
+  Lookup vitality = Lookup::kMiss;
+  bool alive() const { return vitality == Lookup::kHit; }
+};
+
+// A draft that replaces one certain version of an item, or nothing.
+struct Successor {
+  ChunkAddress address = kNoChunk;
+  std::uint64_t cas = 0;
+};
+
+// Marks and times a new item is linked with.
+struct Stamp {
+  CacheTime expiry = 0;
+  std::uint32_t marks = 0;
+  std::uint64_t cas_explicit = 0;
+};
+
+class StoreCore {
+ public:
+  explicit StoreCore(const Options& wanted) : options(wanted) {}
+  Status open();
+
+  // --- Facts.
+  std::byte* item(ChunkAddress address) const { return base + address * kGranuleBytes; }
+  Lookup vitality(const ItemHeader& header, CacheTime now) const {
+    if (is_expired(header.expiry, now)) return Lookup::kExpired;
+    const std::uint32_t current = epoch.load(std::memory_order_acquire) & ((1U << kEpochBits) - 1);
+    return state_epoch(header.state) == current ? Lookup::kHit : Lookup::kFlushed;
+  }
+  unsigned class_of(const ItemHeader& header) const { return classes.class_for(header.chunk_bytes()); }
+  std::size_t charged_bytes(const ItemHeader& header) const {
+    return item_bytes(header.key_bytes(), header.value_bytes, header.client_flags, options.cas);
+  }
+  ItemInfo describe(const ItemHeader& header, std::uint64_t slot, CacheTime now) const;
+
+  // --- Under the lock of the key's bucket.
+  Existing examine(const LockedBucket& bucket, std::string_view key, CacheTime now) const;
+  Existing examine_at(std::atomic<std::uint64_t>* slot, CacheTime now) const;
+  // Takes the item out of the index; afterwards, with the lock given up, its memory goes to retire().
+  void unlink(Ledger& ledger, LockedBucket& bucket, const Existing& existing);
+  void account_unlinked(Ledger& ledger, const Existing& existing);
+
+  // --- Memory. No bucket lock may be held.
+  Chunk allocate(ThreadState& thread, unsigned slab_class);
+  // `thread`: whose call this is, or null.
+  void free_chunk(ThreadState* thread, ChunkAddress chunk);
+  // Of an unlinked item: now, or when its last pin goes.
+  void retire(ThreadState& thread, const Existing& existing);
+  // The same without the head, which is the caller's if this says true. `thread` null: the arena's lock may be held,
+  // everything goes the lock-free way.
+  bool release_parts(const Existing& existing, ThreadState* thread = nullptr);
+  // Frees the chains whose pins have gone. True if there were any.
+  bool free_limbo(ThreadState& thread);
+  void free_parts(ThreadState* thread, ChunkAddress first);
+  void unpin(ChunkAddress head);
+  void note_expiry(ChunkAddress address, CacheTime expiry);
+  void see_time(CacheTime time) {
+    if (latest_now.load(std::memory_order_relaxed) != time) latest_now.store(time, std::memory_order_relaxed);
+  }
+  // An item was linked (+1) or unlinked (-1) by this thread; lets the index grow.
+  void count_item(ThreadState& thread, int change) {
+    if (index->count(change, thread.ledger.index_pending)) index->grow(kSplitsPerBatch);
+  }
+
+  // --- Reading, apart from the optimistic path in store_read.h.
+  // Removes the item of `key` if it is dead: what it died of, or kHit when it is alive now (look again), or kMiss.
+  Lookup remove_dead(ThreadState& thread, const Key& key, CacheTime now);
+  void refresh_access(const Key& key, ChunkAddress address, CacheTime now);
+
+  // --- Writing.
+  std::uint64_t next_cas(ThreadState& thread, std::uint64_t old, std::uint64_t wanted);
+  // What the mode says about the item there is; kStored: go ahead, with `stamp`. Not for appending.
+  StoreResult judge(const StoreRequest& request, const Existing& existing, Stamp& stamp) const;
+  StoreResult reject(ThreadState& thread, const StoreRequest& request, StoreResult why, CacheTime time);
+  void drop(ThreadState& thread, const Key& key, CacheTime time);
+  // A value that fits a chunk.
+  StoreResult put(ThreadState& thread, const StoreRequest& request, std::string_view value, CacheTime time);
+  bool overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,
+                 const StoreRequest& request, const Stamp& stamp, std::string_view value, CacheTime time);
+  void write_head(const Draft& draft, std::string_view key);
+  // Makes the draft the item of its key, or gives it back.
+  StoreResult link(ThreadState& thread, const StoreRequest& request, const Draft& draft, CacheTime time);
+  // Only if the item is still `expected`; false (and nothing done, draft given back) otherwise.
+  bool succeed(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
+               const Successor& expected, CacheTime time);
+  void discard(ThreadState& thread, const Draft& draft);
+  void stamp_item(ThreadState& thread, const Draft& draft, std::size_t key_bytes, std::uint64_t cas,
+                  const Stamp& stamp, CacheTime time);
+  void account_resized(Ledger& ledger, const Existing& old, const Draft& draft);
+  // Append and prepend, of a value in pieces.
+  StoreResult join(ThreadState& thread, const StoreRequest& request, std::span<const std::string_view> added,
+                   CacheTime time);
+  // A value in pieces.
+  StoreResult begin(ThreadState& thread, const StoreRequest& request, std::size_t value_bytes, CacheTime time,
+                    PendingStore& pending);
+  StoreResult commit(ThreadState& thread, const StoreRequest& request, PendingStore& pending, CacheTime time);
+  static Draft draft_of(const PendingStore& pending);
+  DeleteResult remove(ThreadState& thread, const Key& key, const Removal& removal, CacheTime time);
+  bool touch(ThreadState& thread, const Key& key, CacheTime expiry, CacheTime time);
+  ArithmeticResult arithmetic(ThreadState& thread, const Key& key, const Arithmetic& wanted, CacheTime time,
+                              std::uint64_t& value);
+
+  // --- Flush, expiry, eviction.
+  void flush(ThreadState& thread);
+  // The hash of the key of whatever lies there; any number if it is no item (any more).
+  std::uint64_t hash_at(ChunkAddress address) const;
+  // Unlinks and frees the item if it is (still) there and dead.
+  bool reap(ThreadState& thread, ChunkAddress address, CacheTime time);
+  // Epochs wrap after 64 flushes: before `next` comes to mean an old one, everything of that one must be gone.
+  void purge_before(ThreadState& thread, std::uint64_t next);
+
+  static constexpr std::size_t kSplitsPerBatch = 16;
+
+  const Options options;
+  SlabClasses classes;
+  std::unique_ptr<PagePool> pool;
+  std::byte* base = nullptr;
+  std::unique_ptr<HashIndex> index;
+  std::uint64_t seed = 0;
+  // Flushes so far; its lowest bits are in every item. Items of other epochs are dead.
+  std::atomic<std::uint64_t> epoch{0};
+  std::atomic<CacheTime> latest_now{0};  // the latest that any writer brought, for decisions without a caller's time
+  std::vector<std::unique_ptr<ArenaOwner>> owners;
+  std::vector<std::unique_ptr<Arena>> arenas;
+  std::vector<std::unique_ptr<StoreThread>> threads;
+  std::vector<ThreadState*> states;
+  std::atomic<unsigned> attached{0};
+  SpinLock attach_lock;
+
+ private:
+  void finish_link(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
+                   const Existing& old);
+  void exchange(ThreadState& thread, LockedBucket& bucket, const Existing& old, const Key& key, const Draft& draft,
+                const Stamp& stamp, CacheTime time);
+  void account_linked(Ledger& ledger, const Draft& draft, std::size_t key_bytes);
+  DeleteResult invalidate(ThreadState& thread, LockedBucket& bucket, const Existing& existing,
+                          const Removal& removal, CacheTime time);
+  bool clear_value(ThreadState& thread, const Key& key, const Existing& existing, const Removal& removal,
+                   CacheTime time);
+  enum class JoinStep : std::uint8_t { kDone, kRebuild, kCreate };
+  struct Joining;
+  JoinStep join_locked(Joining& joining);
+  bool join_in_place(Joining& joining, LockedBucket& bucket);
+  bool join_rebuilt(Joining& joining);
+  bool join_created(Joining& joining);
+  struct Counting;
+  bool count_locked(Counting& counting);
+  bool count_in_place(Counting& counting, LockedBucket& bucket);
+  bool count_rebuilt(Counting& counting);
+  void push_limbo(ChunkAddress head);
+  Chunk allocate_anywhere(ThreadState& thread, unsigned slab_class);
+  std::atomic<ChunkAddress> limbo_{kNoChunk};
+  SpinLock flush_lock_;
+  std::uint64_t writes_at_flush_ = 0;
+};
+
+struct Store::Impl : StoreCore {
+  using StoreCore::StoreCore;
+};
+
+struct StoreThread::Impl : ThreadState {};
+
+// Visits the pieces of a value that cannot change: pinned, or under the lock, or not linked yet.
+template <typename Visit>
+void visit_value(const StoreCore& core, const std::byte* head, const ItemHeader& header, Visit&& visit) {
+  const auto span = [](const std::byte* at, std::size_t bytes) {
+    return std::span<const char>(reinterpret_cast<const char*>(at), bytes);
+  };
+  visit(span(head + header.value_offset(), header.head_value_bytes()));
+  if (!header.chained()) return;
+  ChunkAddress part = shared_load64(head + kChainNextOffset);
+  while (part != kNoChunk) {
+    const std::byte* chunk = core.item(part);
+    visit(span(chunk + kPartHeaderBytes, shared_load32(chunk + kPartUsedOffset)));
+    part = shared_load64(chunk + kPartNextOffset);
+  }
+}
+
+}  // namespace ringcached::store

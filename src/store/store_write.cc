@@ -1,0 +1,359 @@
+// Storing a value that is at hand, linking drafts, removing, touching.
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+#include "store/store_core.h"
+
+namespace ringcached::store {
+namespace {
+
+std::uint32_t marks_of(const StoreRequest& request) {
+  return (request.binary_key ? kBinaryKey : 0) | (request.token_sent ? kTokenSent : 0);
+}
+
+// Ids above this were chosen by clients; counting on from them would soon wrap.
+constexpr std::uint64_t kCasFollowedMax = std::uint64_t{1} << 62;
+
+}  // namespace
+
+// The smallest id above both the thread's last and the item's that ends in the thread's number.
+std::uint64_t StoreCore::next_cas(ThreadState& thread, std::uint64_t old, std::uint64_t wanted) {
+  if (wanted != 0) return wanted;
+  const std::uint64_t above = old > thread.cas_last && old < kCasFollowedMax ? old : thread.cas_last;
+  std::uint64_t id = above - above % kThreadsMax + thread.id;
+  if (id <= above) id += kThreadsMax;
+  thread.cas_last = id;
+  return id;
+}
+
+StoreResult StoreCore::judge(const StoreRequest& request, const Existing& existing, Stamp& stamp) const {
+  stamp = {request.expiry, marks_of(request), request.cas_explicit};
+  switch (request.mode) {
+    case StoreMode::kAdd: return existing.alive() ? StoreResult::kNotStored : StoreResult::kStored;
+    case StoreMode::kReplace: return existing.alive() ? StoreResult::kStored : StoreResult::kNotStored;
+    case StoreMode::kCas: break;
+    default: return StoreResult::kStored;
+  }
+  if (!existing.alive()) return StoreResult::kNotFound;
+  if (!options.cas || request.cas_compare == 0) return StoreResult::kExists;
+  if (request.cas_compare == existing.header.cas) return StoreResult::kStored;
+  if (!request.invalidate || request.cas_compare > existing.header.cas) return StoreResult::kExists;
+  stamp.expiry = existing.header.expiry;
+  stamp.marks |= kStale | (existing.header.state & kTokenSent);
+  return StoreResult::kStored;
+}
+
+// A store that found no room. For a set, serving the old value on would be wrong.
+StoreResult StoreCore::reject(ThreadState& thread, const StoreRequest& request, StoreResult why, CacheTime time) {
+  if (request.mode == StoreMode::kSet) drop(thread, request.key, time);
+  return why;
+}
+
+void StoreCore::drop(ThreadState& thread, const Key& key, CacheTime time) {
+  Existing existing;
+  {
+    LockedBucket bucket(*index, key.hash);
+    existing = examine(bucket, key.bytes, time);
+    if (existing.slot == nullptr) return;
+    unlink(thread.ledger, bucket, existing);
+  }
+  count_item(thread, -1);
+  retire(thread, existing);
+}
+
+// What precedes the value, except for what stamp_item() writes. The chunk is not linked yet.
+void StoreCore::write_head(const Draft& draft, std::string_view key) {
+  std::byte* chunk = item(draft.chunk.address);
+  std::size_t offset = draft.chained ? kChainHeaderBytes : kItemHeaderBytes;
+  if (draft.chained) {
+    shared_store32(chunk + kChainBytesOffset, draft.value_bytes);
+    shared_store64(chunk + kChainNextOffset, kNoChunk);
+  }
+  if (draft.client_flags != 0) {
+    shared_store32(chunk + offset, draft.client_flags);
+    offset += kClientFlagsBytes;
+  }
+  copy_to_shared(chunk + offset, key.data(), key.size());
+}
+
+// Makes the chunk an item of this moment. Under the lock of the bucket.
+void StoreCore::stamp_item(ThreadState& thread, const Draft& draft, std::size_t key_bytes, std::uint64_t cas,
+                           const Stamp& stamp, CacheTime time) {
+  std::byte* chunk = item(draft.chunk.address);
+  const std::uint64_t current = epoch.load(std::memory_order_acquire) & ((1U << kEpochBits) - 1);
+  shared_store64(chunk + kCasOffset, cas);
+  shared_store32(chunk + kExpiryOffset, stamp.expiry);
+  shared_store32(chunk + kAccessOffset, access_word(time, key_bytes));
+  const std::uint32_t state = static_cast<std::uint32_t>(ChunkKind::kItem) |
+                              draft.chunk.generation << kGenerationShift |
+                              static_cast<std::uint32_t>(current << kEpochShift) | stamp.marks |
+                              (draft.client_flags != 0 ? kHasFlags : 0) |
+                              (draft.chained ? kChained : draft.value_bytes << kValueBytesShift);
+  chunk_state(chunk).store(state, std::memory_order_release);
+  thread.last_write = {options.cas ? cas : 0, draft.client_flags, draft.value_bytes, stamp.expiry};
+  thread.last_class = draft.slab_class;
+  thread.ledger.writes.add();
+}
+
+void StoreCore::account_linked(Ledger& ledger, const Draft& draft, std::size_t key_bytes) {
+  const std::size_t bytes = item_bytes(key_bytes, draft.value_bytes, draft.client_flags, options.cas);
+  ledger.counters.items_linked.add();
+  ledger.counters.bytes_linked.add(bytes);
+  ledger.classes[draft.slab_class].items.add();
+  ledger.classes[draft.slab_class].bytes.add(bytes);
+}
+
+// Puts the draft where the old item was, or into a free slot. The old item's use counts for the new one.
+void StoreCore::exchange(ThreadState& thread, LockedBucket& bucket, const Existing& old, const Key& key,
+                         const Draft& draft, const Stamp& stamp, CacheTime time) {
+  bucket.will_change();
+  const std::uint64_t cas = next_cas(thread, old.slot != nullptr ? old.header.cas : 0, stamp.cas_explicit);
+  stamp_item(thread, draft, key.bytes.size(), cas, stamp, time);
+  std::uint64_t slot = make_slot(key.hash, draft.chunk.address);
+  if (old.slot == nullptr) {
+    bucket.insert(slot);
+  } else {
+    if (old.alive()) {
+      slot = with_frequency(slot, slot_frequency(old.slot->load(std::memory_order_relaxed)) + 1);
+    }
+    account_unlinked(thread.ledger, old);
+    bucket.replace(*old.slot, slot);
+  }
+  account_linked(thread.ledger, draft, key.bytes.size());
+}
+
+// What remains to be done once the bucket is unlocked.
+void StoreCore::finish_link(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
+                            const Existing& old) {
+  thread.ledger.counters.total_items.add();
+  note_expiry(draft.chunk.address, stamp.expiry);
+  if (old.slot == nullptr) {
+    count_item(thread, 1);
+  } else {
+    retire(thread, old);
+  }
+  const unsigned owner = pool->info(pool->page_of(draft.chunk.address)).arena.load(std::memory_order_relaxed);
+  arenas[owner]->publish(draft.chunk, draft.slab_class, fingerprint_of(key.hash));
+}
+
+StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, const Draft& draft, CacheTime time) {
+  Existing old;
+  Stamp stamp;
+  StoreResult verdict;
+  {
+    LockedBucket bucket(*index, request.key.hash);
+    old = examine(bucket, request.key.bytes, time);
+    verdict = judge(request, old, stamp);
+    if (verdict == StoreResult::kStored) exchange(thread, bucket, old, request.key, draft, stamp, time);
+  }
+  if (verdict == StoreResult::kStored) {
+    finish_link(thread, request.key, draft, stamp, old);
+  } else {
+    discard(thread, draft);
+  }
+  return verdict;
+}
+
+bool StoreCore::succeed(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
+                        const Successor& expected, CacheTime time) {
+  Existing old;
+  bool same;
+  {
+    LockedBucket bucket(*index, key.hash);
+    old = examine(bucket, key.bytes, time);
+    same = old.alive() && old.address == expected.address && old.header.cas == expected.cas;
+    if (same) exchange(thread, bucket, old, key, draft, stamp, time);
+  }
+  if (same) {
+    finish_link(thread, key, draft, stamp, old);
+  } else {
+    discard(thread, draft);
+  }
+  return same;
+}
+
+void StoreCore::discard(ThreadState& thread, const Draft& draft) {
+  if (draft.chained) {
+    free_parts(&thread, shared_load64(item(draft.chunk.address) + kChainNextOffset));
+  }
+  free_chunk(&thread, draft.chunk.address);
+}
+
+// The common case of a set: same class, nobody reads it in place, and the key stays where it is in the chunk.
+bool StoreCore::overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,
+                          const StoreRequest& request, const Stamp& stamp, std::string_view value, CacheTime time) {
+  const ItemHeader& header = old.header;
+  const bool same_layout = (header.client_flags != 0) == (request.client_flags != 0);
+  if (header.chained() || !same_layout || header.value_bytes >= kPinBytesMin) return false;
+  if (class_of(header) != slab_class) return false;
+
+  bucket.will_change();
+  const Draft draft{{old.address, chunk_generation(header.state)}, slab_class, request.client_flags,
+                    static_cast<std::uint32_t>(value.size()), false};
+  std::byte* chunk = item(old.address);
+  if (request.client_flags != 0) shared_store32(chunk + kItemHeaderBytes, request.client_flags);
+  copy_to_shared(chunk + header.value_offset(), value.data(), value.size());
+  stamp_item(thread, draft, header.key_bytes(), next_cas(thread, header.cas, stamp.cas_explicit), stamp, time);
+  const std::uint64_t slot = old.slot->load(std::memory_order_relaxed) & ~kSlotFetched;
+  old.slot->store(with_frequency(slot, old.alive() ? slot_frequency(slot) + 1 : 0), std::memory_order_relaxed);
+  account_resized(thread.ledger, old, draft);
+  return true;
+}
+
+// The item stays in its chunk with another value.
+void StoreCore::account_resized(Ledger& ledger, const Existing& old, const Draft& draft) {
+  const std::size_t before = charged_bytes(old.header);
+  const std::size_t after =
+      item_bytes(old.header.key_bytes(), draft.value_bytes, draft.client_flags, options.cas);
+  ledger.counters.total_items.add();
+  ledger.counters.in_place_overwrites.add();
+  if (before == after) return;
+  ledger.counters.bytes_linked.add(after);
+  ledger.counters.bytes_unlinked.add(before);
+  ledger.classes[draft.slab_class].bytes.add(after - before);
+}
+
+StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std::string_view value,
+                           CacheTime time) {
+  const std::string_view key = request.key.bytes;
+  const unsigned slab_class = classes.class_for(unchained_bytes(key.size(), value.size(), request.client_flags));
+  if (item_bytes(key.size(), value.size(), request.client_flags, options.cas) > options.item_bytes_max) {
+    return reject(thread, request, StoreResult::kTooLarge, time);
+  }
+  Draft draft{{}, slab_class, request.client_flags, static_cast<std::uint32_t>(value.size()), false};
+  {
+    LockedBucket bucket(*index, request.key.hash);
+    const Existing existing = examine(bucket, key, time);
+    Stamp stamp;
+    const StoreResult verdict = judge(request, existing, stamp);
+    if (verdict != StoreResult::kStored) {
+      if (existing.slot != nullptr) thread.last_class = class_of(existing.header);
+      return verdict;
+    }
+    if (existing.slot != nullptr &&
+        overwrite(thread, bucket, existing, slab_class, request, stamp, value, time)) {
+      bucket.unlock();
+      note_expiry(existing.address, stamp.expiry);
+      return verdict;
+    }
+  }
+  draft.chunk = allocate(thread, slab_class);
+  if (!draft.chunk) return reject(thread, request, StoreResult::kNoMemory, time);
+  write_head(draft, key);
+  const std::size_t offset = key_offset(request.client_flags != 0 ? kHasFlags : 0) + key.size();
+  copy_to_shared(item(draft.chunk.address) + offset, value.data(), value.size());
+  return link(thread, request, draft, time);
+}
+
+StoreResult Store::put(StoreThread& thread, const StoreRequest& request, std::string_view value, CacheTime now) {
+  RC_DCHECK(!request.key.bytes.empty() && request.key.bytes.size() <= kKeyBytesMax);
+  ThreadState& state = *thread.impl_;
+  impl_->see_time(now);
+  state.last_class = 0;
+  const bool joins = request.mode == StoreMode::kAppend || request.mode == StoreMode::kPrepend;
+  if (joins) return impl_->join(state, request, {&value, 1}, now);
+  if (unchained_bytes(request.key.bytes.size(), value.size(), request.client_flags) <= kChunkBytesMax) {
+    return impl_->put(state, request, value, now);
+  }
+  PendingStore pending;
+  const StoreResult begun = impl_->begin(state, request, value.size(), now, pending);
+  if (begun != StoreResult::kStored) return begun;
+  if (!pending.write(value)) return impl_->reject(state, request, StoreResult::kNoMemory, now);
+  return impl_->commit(state, request, pending, now);
+}
+
+// --- Removing and touching.
+
+DeleteResult StoreCore::invalidate(ThreadState& thread, LockedBucket& bucket, const Existing& existing,
+                                   const Removal& removal, CacheTime time) {
+  bucket.will_change();
+  const ItemHeader& header = existing.header;
+  std::byte* chunk = item(existing.address);
+  const std::uint64_t cas = next_cas(thread, header.cas, removal.cas_explicit);
+  const CacheTime expiry = removal.set_expiry ? removal.expiry : header.expiry;
+  shared_store64(chunk + kCasOffset, cas);
+  shared_store32(chunk + kExpiryOffset, expiry);
+  chunk_state(chunk).store((header.state & ~kTokenSent) | kStale, std::memory_order_release);
+  thread.last_write = {options.cas ? cas : 0, header.client_flags, header.value_bytes, expiry};
+  bucket.unlock();
+  note_expiry(existing.address, expiry);
+  see_time(time);
+  return DeleteResult::kDeleted;
+}
+
+DeleteResult StoreCore::remove(ThreadState& thread, const Key& key, const Removal& removal, CacheTime time) {
+  see_time(time);
+  thread.last_class = 0;
+  for (;;) {
+    Existing existing;
+    {
+      LockedBucket bucket(*index, key.hash);
+      existing = examine(bucket, key.bytes, time);
+      if (existing.slot == nullptr) return DeleteResult::kNotFound;
+      if (existing.alive()) {
+        thread.last_class = class_of(existing.header);
+        const bool differs = !options.cas || existing.header.cas != removal.cas_compare;
+        if (removal.cas_compare != 0 && differs) return DeleteResult::kExists;
+        if (removal.invalidate && !removal.clear) return invalidate(thread, bucket, existing, removal, time);
+      }
+      if (!existing.alive() || !removal.clear) unlink(thread.ledger, bucket, existing);
+    }
+    if (!existing.alive() || !removal.clear) {
+      count_item(thread, -1);
+      retire(thread, existing);
+      return existing.alive() ? DeleteResult::kDeleted : DeleteResult::kNotFound;
+    }
+    if (clear_value(thread, key, existing, removal, time)) return DeleteResult::kDeleted;
+  }
+}
+
+// The item with an empty value in its place. False: it has changed meanwhile, look again. Without memory it is removed.
+bool StoreCore::clear_value(ThreadState& thread, const Key& key, const Existing& existing, const Removal& removal,
+                            CacheTime time) {
+  Draft draft{{}, 0, removal.client_flags, 0, false};
+  draft.slab_class = classes.class_for(unchained_bytes(key.bytes.size(), 0, removal.client_flags));
+  draft.chunk = allocate(thread, draft.slab_class);
+  if (!draft.chunk) {
+    drop(thread, key, time);
+    return true;
+  }
+  write_head(draft, key.bytes);
+  const Stamp stamp{removal.expiry,
+                    (existing.header.state & kBinaryKey) | (removal.invalidate ? kStale : 0),
+                    removal.cas_explicit != 0 ? removal.cas_explicit : existing.header.cas};
+  return succeed(thread, key, draft, stamp, {existing.address, existing.header.cas}, time);
+}
+
+DeleteResult Store::remove(StoreThread& thread, const Key& key, const Removal& removal, CacheTime now) {
+  return impl_->remove(*thread.impl_, key, removal, now);
+}
+
+bool StoreCore::touch(ThreadState& thread, const Key& key, CacheTime expiry, CacheTime time) {
+  see_time(time);
+  Existing existing;
+  {
+    LockedBucket bucket(*index, key.hash);
+    existing = examine(bucket, key.bytes, time);
+    if (existing.alive()) {
+      shared_store32(item(existing.address) + kExpiryOffset, expiry);
+      shared_store32(item(existing.address) + kAccessOffset, access_word(time, existing.header.key_bytes()));
+      const std::uint64_t slot = existing.slot->load(std::memory_order_relaxed);
+      existing.slot->store(with_frequency(slot, slot_frequency(slot) + 1) | kSlotFetched,
+                           std::memory_order_relaxed);
+    }
+  }
+  thread.last_class = existing.slot == nullptr ? 0 : class_of(existing.header);
+  if (existing.alive()) {
+    note_expiry(existing.address, expiry);
+  } else if (existing.slot != nullptr) {
+    remove_dead(thread, key, time);
+  }
+  return existing.alive();
+}
+
+bool Store::touch(StoreThread& thread, const Key& key, CacheTime expiry, CacheTime now) {
+  return impl_->touch(*thread.impl_, key, expiry, now);
+}
+
+}  // namespace ringcached::store

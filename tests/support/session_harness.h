@@ -1,0 +1,98 @@
+// A session over a real store, without sockets: bytes in, bytes out, in any fragmentation.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "net/send_queue.h"
+#include "server/admin.h"
+#include "server/session.h"
+#include "support/fake_clock.h"
+
+namespace ringcached::testing {
+
+// Answers what `stats` asks of an engine.
+class FakeNetwork final : public Network {
+ public:
+  Status start() override { return Status::ok(); }
+  void stop() override {}
+  void join() override {}
+  unsigned workers() const override { return 1; }
+  NetworkStats stats() const override { return {}; }
+  std::vector<ConnectionInfo> connections() const override {
+    return {{.descriptor = 7, .peer = "tcp:127.0.0.1:1", .listener = "tcp:127.0.0.1:2", .state = "conn_read"}};
+  }
+  std::vector<ListenAddress> bound() const override { return {}; }
+};
+
+class FakeConnection final : public Connection {
+ public:
+  FakeConnection() { queue_.bind(pool_); }
+  ~FakeConnection() {
+    queue_.clear();
+    if (queue_.linked()) pool_.dirty.remove(queue_);
+  }
+
+  Output& output() override { return queue_; }
+  unsigned worker() const override { return 0; }
+  int descriptor() const override { return 7; }
+  std::string peer_name() const override { return "tcp:127.0.0.1:1"; }
+  std::string listener_name() const override { return "tcp:127.0.0.1:2"; }
+  bool is_unix() const override { return false; }
+  bool others_waiting() const override { return others_waiting_; }
+  bool output_blocked() const override { return queue_.unsent() > high_water_; }
+
+  // What a client would receive now.
+  std::string take_output();
+
+  bool others_waiting_ = false;
+  std::size_t high_water_ = std::size_t{1} << 20;
+  std::size_t unsent_most = 0;
+
+ private:
+  net::OutputPool pool_;
+  net::SendQueue queue_;
+};
+
+class SessionHarness {
+ public:
+  explicit SessionHarness(const store::Options& options = {}, const config::Config& config = {});
+
+  // A new client. The store stays.
+  void reconnect();
+  // Feeds `input` in pieces of at most `piece_bytes`, keeping unconsumed bytes as the engine does; returns all output.
+  std::string feed(std::string_view input, std::size_t piece_bytes = ~std::size_t{0});
+  bool closed() const { return closed_; }
+  unsigned yields() const { return yields_; }
+
+  FakeConnection& connection() { return *connection_; }
+  store::Store& store() { return *store_; }
+  FakeClock& clock() { return clock_; }
+  CacheClock& cache_clock() { return cache_clock_; }
+  server::WorkerContext& worker() { return *worker_; }
+  server::ServerContext& server() { return *context_; }
+  bool stop_requested = false;
+
+ private:
+  void drain(std::string& received);
+
+  FakeClock clock_;
+  CacheClock cache_clock_{clock_};
+  Log log_;
+  config::Config config_;
+  FakeNetwork network_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<server::ServerContext> context_;
+  std::unique_ptr<server::WorkerContext> worker_;
+  std::unique_ptr<FakeConnection> connection_;
+  std::unique_ptr<server::Session> session_;
+  std::string unconsumed_;
+  bool closed_ = false;
+  unsigned yields_ = 0;
+};
+
+}  // namespace ringcached::testing
