@@ -1,6 +1,9 @@
-// Bytes in, a closed result out. No descriptor, no clock, no store, no allocation; the same input gives the
-// same result however it was fragmented. The caller keeps unconsumed bytes and calls again with more behind
-// them.
+// Bytes in, a closed result out. No descriptor, no clock, no store, no allocation. The caller keeps
+// unconsumed bytes and calls again with more behind them.
+//
+// The same input gives the same result however it was fragmented, but for one case, which clients expect
+// (section 1.3): a line of more than kLineBytesMax and up to kCompleteLineBytesMax bytes that is no retrieval
+// is served if its end came with it and ends the connection otherwise.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +19,7 @@ enum class ParseKind : std::uint8_t {
   kRequest,   // `request` is filled; `consumed` bytes of the line are used. A storage request's data block
               // follows.
   kError,     // answer `reply` (unless `noreply`), after dropping `swallow` further bytes of input
-  kClose,     // close (overlong line, HTTP request) after sending `reply`, mostly empty; nothing is consumed
+  kClose,     // send `reply`, mostly empty, and close (overlong line, HTTP request); nothing is consumed
 };
 
 struct ParseResult {

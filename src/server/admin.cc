@@ -89,13 +89,23 @@ AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const 
     return AdminOutcome::kContinue;
   };
   switch (request.command) {
-    case Command::kStats: answer_stats(worker, connection, request.arguments, output); break;
-    case Command::kFlushAll: return answer(flush_all(worker, request.arguments));
-    case Command::kVerbosity: return answer(verbosity(worker, request.arguments));
-    case Command::kVersion: version(output); break;
-    case Command::kCacheMemlimit: return answer(cache_memlimit(worker, request.arguments));
-    case Command::kShutdown: return shutdown(worker, request.arguments, output);
-    default: output.append(reply::kError); break;
+    case Command::kStats:
+      answer_stats(worker, connection, request.arguments, output);
+      break;
+    case Command::kFlushAll:
+      return answer(flush_all(worker, request.arguments));
+    case Command::kVerbosity:
+      return answer(verbosity(worker, request.arguments));
+    case Command::kVersion:
+      version(output);
+      break;
+    case Command::kCacheMemlimit:
+      return answer(cache_memlimit(worker, request.arguments));
+    case Command::kShutdown:
+      return shutdown(worker, request.arguments, output);
+    default:
+      output.append(reply::kError);
+      break;
   }
   return AdminOutcome::kContinue;
 }

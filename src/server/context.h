@@ -16,21 +16,23 @@
 
 namespace ringcached::server {
 
-// Lives from before the first worker starts until after the last has ended. Immutable while they run, but for the
-// members that say who may change them.
+// Lives from before the first worker starts until after the last has ended. Immutable while they run, but for
+// the members that say who may change them.
 struct ServerContext {
-  ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock, store::Store& item_store)
+  ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock,
+                store::Store& item_store)
       : config(configuration), log(process_log), clock(cache_clock), store(item_store) {}
 
   const config::Config& config;
   Log& log;
   CacheClock& clock;
   store::Store& store;
-  Network* network = nullptr;                      // set before start
-  std::function<void()> request_stop;              // any thread; what `shutdown` calls
+  Network* network = nullptr;                             // set before start
+  std::function<void()> request_stop;                     // any thread; what `shutdown` calls
   std::vector<std::unique_ptr<WorkerCounters>> counters;  // one per worker
 
-  // When a delayed flush_all is due; 0: none. Any worker sets it, the worker that first sees its time flushes.
+  // When a delayed flush_all is due; 0: none. Any worker sets it, the worker that first sees its time
+  // flushes.
   std::atomic<CacheTime> flush_due{0};
   // The cache time of the last flush, for `stats settings` (oldest). Any worker.
   std::atomic<CacheTime> flushed_at{0};

@@ -1,4 +1,5 @@
-// Every counter of the commands, declared once. Each worker owns a set of cells; `stats` sums them over workers.
+// Every counter of the commands, declared once. Each worker owns a set of cells; `stats` sums them over
+// workers.
 #pragma once
 
 #include <array>
@@ -52,7 +53,14 @@ inline constexpr std::size_t kCounts = kCountNames.size();
 
 // Per slab class, in the order `stats slabs` prints them.
 enum class ClassCount : std::uint8_t {
-  kGetHits, kCmdSet, kDeleteHits, kIncrHits, kDecrHits, kCasHits, kCasBadval, kTouchHits,
+  kGetHits,
+  kCmdSet,
+  kDeleteHits,
+  kIncrHits,
+  kDecrHits,
+  kCasHits,
+  kCasBadval,
+  kTouchHits,
 };
 inline constexpr std::array kClassCountNames = {"get_hits",  "cmd_set",  "delete_hits", "incr_hits",
                                                 "decr_hits", "cas_hits", "cas_badval",  "touch_hits"};

@@ -30,15 +30,19 @@ void execute_delete(WorkerContext& worker, const protocol::Request& request, Out
 void execute_arithmetic(WorkerContext& worker, const protocol::Request& request, Output& output) {
   const bool decrement = request.command == protocol::Command::kDecr;
   std::uint64_t number = 0;
-  const auto result = worker.store.arithmetic(worker.thread, worker.store.key(request.key),
-                                              {.decrement = decrement, .delta = request.number}, worker.now(), number);
+  const auto result =
+      worker.store.arithmetic(worker.thread, worker.store.key(request.key),
+                              {.decrement = decrement, .delta = request.number}, worker.now(), number);
   switch (result) {
     case store::ArithmeticResult::kDone:
       worker.counters.add(decrement ? Count::kDecrHits : Count::kIncrHits);
-      worker.counters.add(decrement ? ClassCount::kDecrHits : ClassCount::kIncrHits, worker.thread.last_class());
+      worker.counters.add(decrement ? ClassCount::kDecrHits : ClassCount::kIncrHits,
+                          worker.thread.last_class());
       return answer_number(request, output, number);
-    case store::ArithmeticResult::kNonNumeric: return answer(request, output, protocol::reply::kNonNumericValue);
-    case store::ArithmeticResult::kNoMemory: return answer(request, output, protocol::reply::kNoMemory);
+    case store::ArithmeticResult::kNonNumeric:
+      return answer(request, output, protocol::reply::kNonNumericValue);
+    case store::ArithmeticResult::kNoMemory:
+      return answer(request, output, protocol::reply::kNoMemory);
     case store::ArithmeticResult::kNotFound:
     case store::ArithmeticResult::kExists:
       worker.counters.add(decrement ? Count::kDecrMisses : Count::kIncrMisses);

@@ -11,7 +11,8 @@ namespace {
 constexpr std::string_view kLineEnd = "\r\n";
 
 // A copied value must fit into one room() with its header and line end.
-static_assert(store::kPinBytesMin + protocol::kValueHeaderCasBytesMax + kLineEnd.size() <= Output::kRoomBytesMax);
+static_assert(store::kPinBytesMin + protocol::kValueHeaderCasBytesMax + kLineEnd.size() <=
+              Output::kRoomBytesMax);
 
 char* write_header(char* out, std::string_view key, const store::ItemInfo& info, bool with_cas) {
   return with_cas ? protocol::write_value_header_cas(out, key, info.client_flags, info.value_bytes, info.cas)
@@ -32,7 +33,8 @@ void append_pinned(store::Store& items, Output& output, store::Pin&& pin) {
 // Copies a small value behind its header, or sends a large one from where it lies.
 class ValueReply {
  public:
-  ValueReply(Output& output, std::string_view key, bool with_cas) : output_(output), key_(key), with_cas_(with_cas) {}
+  ValueReply(Output& output, std::string_view key, bool with_cas)
+      : output_(output), key_(key), with_cas_(with_cas) {}
 
   store::ReadTarget operator()(const store::ItemInfo& info) {
     info_ = info;

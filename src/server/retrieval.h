@@ -9,8 +9,8 @@
 namespace ringcached::server {
 
 struct Retrieval {
-  bool with_cas = false;   // gets, gats
-  bool touch = false;      // gat, gats: hits get the expiry below
+  bool with_cas = false;  // gets, gats
+  bool touch = false;     // gat, gats: hits get the expiry below
   CacheTime expiry = 0;
 };
 

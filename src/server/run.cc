@@ -1,24 +1,223 @@
 #include "server/run.h"
 
-#include <csignal>
+#include <unistd.h>
+
+#include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
+#include <thread>
+#include <utility>
+#include <variant>
 
 #include "base/log.h"
+#include "config/settings.h"
+#include "server/daemon.h"
 #include "server/server.h"
+#include "server/signals.h"
 
 namespace ringcached::server {
-int print_features(const config::Config&) { return 0; }
-int run(const config::Run& cl, int, const char* const*) {
-  sigset_t set; sigemptyset(&set); sigaddset(&set, SIGTERM); sigaddset(&set, SIGINT); sigaddset(&set, SIGUSR1);
-  signal(SIGPIPE, SIG_IGN);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  Log log(static_cast<int>(cl.config.process.verbosity));
-  auto s = Server::create(cl.config, log, []{ raise(SIGTERM); });
-  if (!s) { std::fprintf(stderr, "%s\n", s.status().message().c_str()); return 71; }
-  if (Status st = s.value()->start(); !st) { std::fprintf(stderr, "%s\n", st.message().c_str()); return 71; }
-  int sig; sigwait(&set, &sig);
-  s.value()->stop(); s.value()->join();
-  return 0;
+namespace {
+
+// Descriptors the server needs beside its clients': standard streams, log, rings, eventfds, listeners, and
+// room for connections that are being refused.
+constexpr std::uint64_t kOwnDescriptors = 128;
+constexpr std::uint64_t kDescriptorsPerWorker = 4;
+constexpr std::uint64_t kWorkersUnknown = 64;
+
+void say(const std::string& line) {
+  std::fprintf(stderr, "ringcached: %s\n", line.c_str());
 }
+
+const char* level_name(IoLevel level) {
+  switch (level) {
+    case IoLevel::k6_1:
+      return "6.1";
+    case IoLevel::k6_12:
+      return "6.12";
+    case IoLevel::k6_18:
+      return "6.18";
+    case IoLevel::kAuto:
+      break;
+  }
+  return "auto";
 }
+
+// Everything between the parsed command line and the exit status, in the order it is built; destroyed in
+// reverse.
+class Process {
+ public:
+  Process(const config::Config& config, int argc, const char* const* argv)
+      : config_(config), argc_(argc), argv_(argv), log_(static_cast<int>(config.process.verbosity)) {}
+
+  int run() {
+    if (config_.process.daemonize) {
+      auto daemon = Daemon::detach(config_.process.core_dumps);
+      if (!daemon) return refuse(daemon.status());
+      daemon_.emplace(std::move(daemon.value()));
+      if (daemon_->is_parent()) return daemon_->exit_code();
+    }
+    if (Status status = start(); !status) return refuse(status);
+    serve();
+    server_->join();
+    if (pidfile_ && config_.process.daemonize) pidfile_->remove();
+    log_.write(LogLevel::kInfo, "stopped");
+    return EXIT_SUCCESS;
+  }
+
+ private:
+  int refuse(const Status& status) {
+    const int exit_code = exit_code_of(status);
+    say(status.message());
+    if (daemon_ && !daemon_->is_parent()) daemon_->failed(exit_code);
+    return exit_code;
+  }
+
+  Status start() {
+    if (Status status = set_limits(); !status) return status;
+    auto signals = SignalSet::create();
+    if (!signals) return signals.status();
+    signals_.emplace(std::move(signals.value()));
+    auto server = Server::create(config_, log_, [this] { signals_->request_stop(); });
+    if (!server) return server.status();
+    server_ = std::move(server.value());
+    if (Status status = become_user(); !status) return status;
+    if (Status status = announce(); !status) return status;
+    if (Status status = server_->start(); !status) return status;
+    return tell_ready();
+  }
+
+  Status set_limits() const {
+    const std::uint64_t workers = config_.threads.workers == 0 ? kWorkersUnknown : config_.threads.workers;
+    const auto connections = static_cast<std::uint64_t>(config_.network.connections_max);
+    const std::uint64_t own = kOwnDescriptors + kDescriptorsPerWorker * workers + config_.listeners.size();
+    if (Status status = raise_descriptor_limit(connections, own); !status) return status;
+    return config_.process.core_dumps ? enable_core_dumps() : Status::ok();
+  }
+
+  // After binding, so that privileged ports and locked memory are to be had; a socket file goes to the user,
+  // too.
+  Status become_user() const {
+    if (!config_.network.unix_socket.empty()) {
+      if (Status status = give_file_to(config_.network.unix_socket, config_.process.user); !status)
+        return status;
+    }
+    return switch_user(config_.process.user, config_.process.core_dumps);
+  }
+
+  Status announce() {
+    if (!config_.process.pidfile.empty()) {
+      auto pidfile = PidFile::create(config_.process.pidfile);
+      if (!pidfile) return pidfile.status();
+      pidfile_.emplace(std::move(pidfile.value()));
+    }
+    if (config_.memory.lock) {
+      if (Status status = lock_memory(); !status) say("warning: " + status.message());
+    }
+    return Status::ok();
+  }
+
+  Status tell_ready() {
+    if (const char* file = std::getenv("MEMCACHED_PORT_FILENAME"); file != nullptr && *file != '\0') {
+      if (Status status = write_port_file(file, server_->network().bound()); !status) return status;
+    }
+    if (log_.enabled(LogLevel::kInfo)) {
+      for (const ListenAddress& address : server_->network().bound()) {
+        log_.write(LogLevel::kInfo,
+                   address.kind == ListenAddress::Kind::kUnix
+                       ? "serving on " + address.path
+                       : "serving on " + address.host + " port " + std::to_string(address.port));
+      }
+    }
+    return daemon_ ? daemon_->ready() : Status::ok();
+  }
+
+  // Until asked to stop. A second request does not wait for the connections to drain.
+  void serve() {
+    for (;;) {
+      switch (signals_->wait()) {
+        case SignalEvent::kNone:
+          break;
+        case SignalEvent::kReload:
+          reload();
+          break;
+        case SignalEvent::kStop:
+          return stop_orderly();
+        case SignalEvent::kStopFast:
+          return end_now();
+      }
+    }
+  }
+
+  void stop_orderly() {
+    log_.write(LogLevel::kInfo, "stopping: no new connections, answering what has arrived");
+    server_->stop();
+    // The threads end by themselves within the deadline; this one keeps listening for a second signal
+    // meanwhile.
+    std::thread joiner([this] {
+      server_->join();
+      joined_.store(true);
+      signals_->request_stop();
+    });
+    while (!joined_.load()) {
+      if (signals_->wait() == SignalEvent::kStopFast && !joined_.load()) end_now();
+    }
+    joiner.join();
+  }
+
+  [[noreturn]] void end_now() {
+    if (pidfile_ && config_.process.daemonize) pidfile_->remove();
+    std::_Exit(EXIT_SUCCESS);
+  }
+
+  // What can change while serving does; the rest is named, so that the operator knows to restart.
+  void reload() {
+    const config::ParseOutcome outcome = config::parse_command_line(argc_, argv_, config_.config_file);
+    if (const auto* error = std::get_if<config::Error>(&outcome)) {
+      log_.write(LogLevel::kError, "reload refused, the old configuration stays: " + error->text);
+      return;
+    }
+    const auto* run = std::get_if<config::Run>(&outcome);
+    if (run == nullptr) return;
+    for (const config::Change& change : config::changes(config_, run->config)) {
+      const std::string what = change.key + ": " + change.from + " -> " + change.to;
+      log_.write(LogLevel::kError, change.reloadable ? "reloaded " + what : "needs a restart: " + what);
+    }
+    log_.set_verbosity(static_cast<int>(run->config.process.verbosity));
+  }
+
+  const config::Config& config_;
+  int argc_;
+  const char* const* argv_;
+  Log log_;
+  std::optional<Daemon> daemon_;
+  std::optional<SignalSet> signals_;
+  std::unique_ptr<Server> server_;
+  std::optional<PidFile> pidfile_;
+  std::atomic<bool> joined_{false};
+};
+
+}  // namespace
+
+int run(const config::Run& command_line, int argc, const char* const* argv) {
+  for (const std::string& notice : command_line.notices) say(notice);
+  return Process(command_line.config, argc, argv).run();
+}
+
+int print_features(const config::Config& config) {
+  const IoFeatures features = probe_io_features(config.io.level);
+  if (!features.available) {
+    std::printf("io_uring: not available\n%s\n", features.reason.message().c_str());
+    return EXIT_FAILURE;
+  }
+  std::printf("io_uring: available, level %s\n", level_name(features.level));
+  for (const IoFeatures::Entry& entry : features.entries) {
+    std::printf("  %-24s %-3s %s\n", entry.name.c_str(), entry.present ? "yes" : "no", entry.note.c_str());
+  }
+  return EXIT_SUCCESS;
+}
+
+}  // namespace ringcached::server

@@ -5,7 +5,8 @@
 
 namespace ringcached::server {
 
-// Serves until a signal or `shutdown` ends it. Returns the exit status. argc and argv are parsed again on SIGHUP.
+// Serves until a signal or `shutdown` ends it. Returns the exit status. argc and argv are parsed again on
+// SIGHUP.
 int run(const config::Run& command_line, int argc, const char* const* argv);
 
 // What the kernel offers, and why io_uring is off if it is: to stdout. Exit status 0 if it can serve.

@@ -13,14 +13,16 @@ namespace ringcached::server {
 
 class Server {
  public:
-  // Binds and allocates; nothing serves yet, nothing is left behind on failure. `request_stop` is called (from any
-  // thread) when a client's `shutdown` asks the process to end. `config` and `log` outlive the server.
+  // Binds and allocates; nothing serves yet, nothing is left behind on failure. `request_stop` is called
+  // (from any thread) when a client's `shutdown` asks the process to end. `config` and `log` outlive the
+  // server.
   static Result<std::unique_ptr<Server>> create(const config::Config& config, Log& log,
                                                 std::function<void()> request_stop);
   virtual ~Server() = default;
 
   virtual Status start() = 0;
-  // Orderly end: accepts no more, answers what has arrived, returns at once. Any thread, also a signal handler.
+  // Orderly end: accepts no more, answers what has arrived, returns at once. Any thread, also a signal
+  // handler.
   virtual void stop() = 0;
   virtual void join() = 0;
   virtual Network& network() = 0;

@@ -48,10 +48,14 @@ Consumed Session::on_data(Connection& connection, std::span<const char> data) {
 
 Session::Step Session::step(Connection& connection, Output& output, std::string_view input) {
   switch (state_) {
-    case State::kLine: return on_line(connection, output, input);
-    case State::kKeys: return on_keys(connection, output, input);
-    case State::kUpload: return on_upload(output, input);
-    case State::kSwallow: return on_swallow(output, input);
+    case State::kLine:
+      return on_line(connection, output, input);
+    case State::kKeys:
+      return on_keys(connection, output, input);
+    case State::kUpload:
+      return on_upload(output, input);
+    case State::kSwallow:
+      return on_swallow(output, input);
   }
   return {.close = true};
 }
@@ -60,8 +64,10 @@ Session::Step Session::on_line(Connection& connection, Output& output, std::stri
   protocol::Request request;
   const protocol::ParseResult parsed = protocol::parse_text(input, scan_, request);
   switch (parsed.kind) {
-    case protocol::ParseKind::kRequest: return on_request(connection, output, request, input, parsed.consumed);
-    case protocol::ParseKind::kNeedMore: return {.used = parsed.consumed, .wait = true};
+    case protocol::ParseKind::kRequest:
+      return on_request(connection, output, request, input, parsed.consumed);
+    case protocol::ParseKind::kNeedMore:
+      return {.used = parsed.consumed, .wait = true};
     case protocol::ParseKind::kError: {
       const std::string_view reply = parsed.noreply ? std::string_view() : parsed.reply;
       if (parsed.swallow > 0) {
@@ -71,7 +77,9 @@ Session::Step Session::on_line(Connection& connection, Output& output, std::stri
       }
       return {.used = parsed.consumed};
     }
-    case protocol::ParseKind::kClose: output.append(parsed.reply); return {.used = input.size(), .close = true};
+    case protocol::ParseKind::kClose:
+      output.append(parsed.reply);
+      return {.used = input.size(), .close = true};
   }
   return {.close = true};
 }
@@ -83,18 +91,27 @@ Session::Step Session::on_request(Connection& connection, Output& output, const 
     case Command::kGet:
     case Command::kGets:
     case Command::kGat:
-    case Command::kGats: return begin_retrieval(output, request, input, line_bytes);
+    case Command::kGats:
+      return begin_retrieval(output, request, input, line_bytes);
     case Command::kSet:
     case Command::kAdd:
     case Command::kReplace:
     case Command::kAppend:
     case Command::kPrepend:
-    case Command::kCas: return begin_storage(output, request, input, line_bytes);
-    case Command::kDelete: execute_delete(worker_, request, output); break;
+    case Command::kCas:
+      return begin_storage(output, request, input, line_bytes);
+    case Command::kDelete:
+      execute_delete(worker_, request, output);
+      break;
     case Command::kIncr:
-    case Command::kDecr: execute_arithmetic(worker_, request, output); break;
-    case Command::kTouch: execute_touch(worker_, request, output); break;
-    case Command::kQuit: return {.used = line_bytes, .close = true};
+    case Command::kDecr:
+      execute_arithmetic(worker_, request, output);
+      break;
+    case Command::kTouch:
+      execute_touch(worker_, request, output);
+      break;
+    case Command::kQuit:
+      return {.used = line_bytes, .close = true};
     default:
       return {.used = line_bytes,
               .close = execute_admin(worker_, connection, request, output) == AdminOutcome::kClose};
@@ -102,16 +119,16 @@ Session::Step Session::on_request(Connection& connection, Output& output, const 
   return {.used = line_bytes};
 }
 
-Session::Step Session::begin_retrieval(Output& output, const protocol::Request& request, std::string_view input,
-                                       std::size_t line_bytes) {
+Session::Step Session::begin_retrieval(Output& output, const protocol::Request& request,
+                                       std::string_view input, std::size_t line_bytes) {
   const Retrieval retrieval = retrieval_of(worker_, request);
   retrieve(worker_, output, request.key, retrieval);
   if (request.arguments.empty()) {
     output.append(protocol::reply::kEnd);
     return {.used = line_bytes};
   }
-  // The keys left are taken from the input one by one, so that a line of any length neither holds up the other
-  // connections nor piles up output. They were checked by the parser.
+  // The keys left are taken from the input one by one, so that a line of any length neither holds up the
+  // other connections nor piles up output. They were checked by the parser.
   retrieval_ = retrieval;
   state_ = State::kKeys;
   return {.used = static_cast<std::size_t>(request.arguments.data() - input.data())};

@@ -1,5 +1,5 @@
-// One client's conversation: bytes -> requests -> store -> replies. All progress that spans calls is here; parsing
-// itself is stateless (protocol/parser.h). Small, because every idle connection has one.
+// One client's conversation: bytes -> requests -> store -> replies. All progress that spans calls is here;
+// parsing itself is stateless (protocol/parser.h). Small, because every idle connection has one.
 #pragma once
 
 #include <memory>
@@ -21,15 +21,15 @@ class Session final : public ConnectionHandler {
 
  private:
   enum class State : std::uint8_t {
-    kLine,      // at the start of a request
-    kKeys,      // inside a retrieval line whose keys are answered one by one
-    kUpload,    // inside a data block
-    kSwallow,   // dropping a data block; deferred_reply_ follows
+    kLine,     // at the start of a request
+    kKeys,     // inside a retrieval line whose keys are answered one by one
+    kUpload,   // inside a data block
+    kSwallow,  // dropping a data block; deferred_reply_ follows
   };
   // What one step did: bytes used, and whether the loop goes on.
   struct Step {
     std::size_t used = 0;
-    bool wait = false;    // more input is needed
+    bool wait = false;  // more input is needed
     bool close = false;
   };
 
@@ -42,7 +42,8 @@ class Session final : public ConnectionHandler {
   Step on_swallow(Output& output, std::string_view input);
   Step begin_retrieval(Output& output, const protocol::Request& request, std::string_view input,
                        std::size_t line_bytes);
-  Step begin_storage(Output& output, const protocol::Request& request, std::string_view input, std::size_t line_bytes);
+  Step begin_storage(Output& output, const protocol::Request& request, std::string_view input,
+                     std::size_t line_bytes);
   void swallow(std::uint64_t bytes, std::string_view reply);
 
   WorkerContext& worker_;

@@ -1,4 +1,5 @@
-// `stats reset` without touching other threads' counters: remembers what each was, and later answers subtract it.
+// `stats reset` without touching other threads' counters: remembers what each was, and later answers subtract
+// it.
 #pragma once
 
 #include <algorithm>

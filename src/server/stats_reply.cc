@@ -27,8 +27,8 @@ std::string stats_settings(ServerContext& server) {
   return text;
 }
 
-// Our queues in memcached's words: the small queue is where new items start (hot), the main queue is where those used
-// again live (warm). There is no third one.
+// Our queues in memcached's words: the small queue is where new items start (hot), the main queue is where
+// those used again live (warm). There is no third one.
 std::string stats_items(ServerContext& server) {
   std::string text;
   for (unsigned slab_class = 1; slab_class <= server.store.class_count(); ++slab_class) {
@@ -55,8 +55,8 @@ std::string stats_items(ServerContext& server) {
     line("expired_unfetched", 0);
     line("evicted_unfetched", stats.evicted_unfetched);
     line("evicted_active", stats.evicted_active);
-    for (const std::string_view idle : {"crawler_reclaimed", "crawler_items_checked", "lrutail_reflocked",
-                                        "moves_to_cold"}) {
+    for (const std::string_view idle :
+         {"crawler_reclaimed", "crawler_items_checked", "lrutail_reflocked", "moves_to_cold"}) {
       line(idle, 0);
     }
     line("moves_to_warm", stats.promoted);
@@ -106,7 +106,8 @@ std::string stats_connections(ServerContext& server, const Connection& asking) {
     append_stat(text, prefix + "addr", info.peer);
     if (!info.is_listener) append_stat(text, prefix + "listen_addr", info.listener);
     append_stat(text, prefix + "state",
-                info.descriptor == asking.descriptor() ? std::string_view("conn_parse_cmd") : std::string_view(info.state));
+                info.descriptor == asking.descriptor() ? std::string_view("conn_parse_cmd")
+                                                       : std::string_view(info.state));
     append_stat(text, prefix + "secs_since_last_cmd", info.idle_seconds);
   }
   return text;

@@ -40,16 +40,26 @@ constexpr Row items(std::string_view name) {
   return {name, true, [](const Snapshot& s) -> std::uint64_t { return s.store.*kMember; }};
 }
 // A state: not zeroed.
-constexpr Row state(std::string_view name, std::uint64_t (*number)(const Snapshot&)) { return {name, false, number}; }
+constexpr Row state(std::string_view name, std::uint64_t (*number)(const Snapshot&)) {
+  return {name, false, number};
+}
 // Something of memcached that has no counterpart here; the line is kept because tools expect it.
 constexpr Row constant_zero(std::string_view name) {
   return {name, false, [](const Snapshot&) -> std::uint64_t { return 0; }};
 }
-constexpr Row text(std::string_view name, std::string (*value)(const Snapshot&)) { return {name, false, nullptr, value}; }
+constexpr Row text(std::string_view name, std::string (*value)(const Snapshot&)) {
+  return {name, false, nullptr, value};
+}
 
-bool crawler_on(const Snapshot& s) { return s.config->store.lru_crawler; }
-bool reassign_on(const Snapshot& s) { return s.config->store.slab_reassign; }
-bool maintainer_on(const Snapshot& s) { return s.config->compat.lru_maintainer; }
+bool crawler_on(const Snapshot& s) {
+  return s.config->store.lru_crawler;
+}
+bool reassign_on(const Snapshot& s) {
+  return s.config->store.slab_reassign;
+}
+bool maintainer_on(const Snapshot& s) {
+  return s.config->compat.lru_maintainer;
+}
 constexpr Row only(bool (*shown)(const Snapshot&), Row row) {
   row.shown = shown;
   return row;
@@ -79,7 +89,8 @@ constexpr Row kProcessRows[] = {
 };
 
 constexpr Row kConnectionRows[] = {
-    state("max_connections", [](const Snapshot& s) { return static_cast<std::uint64_t>(s.config->network.connections_max); }),
+    state("max_connections",
+          [](const Snapshot& s) { return static_cast<std::uint64_t>(s.config->network.connections_max); }),
     state("curr_connections", [](const Snapshot& s) { return s.network.current_connections; }),
     network<&NetworkStats::total_connections>("total_connections"),
     only([](const Snapshot& s) { return s.config->network.refuse_fast; },
@@ -89,11 +100,15 @@ constexpr Row kConnectionRows[] = {
     state("response_obj_count", [](const Snapshot& s) { return s.network.output_blocks; }),
     state("response_obj_bytes", [](const Snapshot& s) { return s.network.output_block_bytes; }),
     state("read_buf_count", [](const Snapshot& s) { return s.network.receive_buffers; }),
-    state("read_buf_bytes", [](const Snapshot& s) { return s.network.receive_buffers * s.network.receive_buffer_bytes; }),
-    state("read_buf_bytes_free", [](const Snapshot& s) { return s.network.receive_buffers * s.network.receive_buffer_bytes; }),
+    state("read_buf_bytes",
+          [](const Snapshot& s) { return s.network.receive_buffers * s.network.receive_buffer_bytes; }),
+    state("read_buf_bytes_free",
+          [](const Snapshot& s) { return s.network.receive_buffers * s.network.receive_buffer_bytes; }),
     constant_zero("read_buf_oom"),
-    // Descriptors of the server itself: standard streams, one ring and one eventfd per thread, the signal descriptor.
-    state("reserved_fds", [](const Snapshot& s) -> std::uint64_t { return 4 + 2 * (std::uint64_t{s.threads} + 1); }),
+    // Descriptors of the server itself: standard streams, one ring and one eventfd per thread, the signal
+    // descriptor.
+    state("reserved_fds",
+          [](const Snapshot& s) -> std::uint64_t { return 4 + 2 * (std::uint64_t{s.threads} + 1); }),
 };
 
 constexpr Row kCommandRows[] = {
@@ -107,7 +122,8 @@ constexpr Row kServerRows[] = {
          network<&NetworkStats::idle_kicks>("idle_kicks")),
     network<&NetworkStats::bytes_read>("bytes_read"),
     network<&NetworkStats::bytes_written>("bytes_written"),
-    state("limit_maxbytes", [](const Snapshot& s) { return static_cast<std::uint64_t>(s.store.limit_bytes); }),
+    state("limit_maxbytes",
+          [](const Snapshot& s) { return static_cast<std::uint64_t>(s.store.limit_bytes); }),
     state("accepting_conns", [](const Snapshot& s) -> std::uint64_t { return s.network.accepting ? 1 : 0; }),
     network<&NetworkStats::listen_disabled>("listen_disabled_num"),
     network<&NetworkStats::time_in_listen_disabled_us>("time_in_listen_disabled_us"),
@@ -115,7 +131,8 @@ constexpr Row kServerRows[] = {
     network<&NetworkStats::yields>("conn_yields"),
     state("hash_power_level", [](const Snapshot& s) -> std::uint64_t { return s.store.index_power; }),
     state("hash_bytes", [](const Snapshot& s) -> std::uint64_t { return s.store.index_bytes; }),
-    state("hash_is_expanding", [](const Snapshot& s) -> std::uint64_t { return s.store.index_growing ? 1 : 0; }),
+    state("hash_is_expanding",
+          [](const Snapshot& s) -> std::uint64_t { return s.store.index_growing ? 1 : 0; }),
 };
 
 constexpr Row kBackgroundRows[] = {
@@ -125,7 +142,8 @@ constexpr Row kBackgroundRows[] = {
     only(reassign_on, constant_zero("slab_reassign_busy_items")),
     only(reassign_on, constant_zero("slab_reassign_busy_deletes")),
     only(reassign_on, constant_zero("slab_reassign_busy_nomem")),
-    only(reassign_on, text("slab_reassign_last_busy_status", [](const Snapshot&) { return std::string("none"); })),
+    only(reassign_on,
+         text("slab_reassign_last_busy_status", [](const Snapshot&) { return std::string("none"); })),
     only(reassign_on, constant_zero("slab_reassign_running")),
     only(reassign_on, items<&store::StoreStats::pages_moved>("slabs_moved")),
     only(crawler_on, constant_zero("lru_crawler_running")),
@@ -176,8 +194,8 @@ constexpr Row kOwnRows[] = {
     network<&NetworkStats::handoff_retries>("handoff_retries"),
 };
 
-constexpr std::span<const Row> kGroups[] = {kProcessRows, kConnectionRows, kCommandRows, kServerRows,
-                                            kBackgroundRows, kItemRows, kOwnRows};
+constexpr std::span<const Row> kGroups[] = {kProcessRows,    kConnectionRows, kCommandRows, kServerRows,
+                                            kBackgroundRows, kItemRows,       kOwnRows};
 
 }  // namespace
 

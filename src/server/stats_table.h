@@ -1,4 +1,5 @@
-// The general statistics: one table of names, in memcached's order, with where each figure comes from (spec 9.1).
+// The general statistics: one table of names, in memcached's order, with where each figure comes from
+// (spec 9.1).
 #pragma once
 
 #include <array>

@@ -18,31 +18,44 @@ constexpr std::string_view kLineEnd = "\r\n";
 
 StoreMode store_mode(Command command) {
   switch (command) {
-    case Command::kAdd: return StoreMode::kAdd;
-    case Command::kReplace: return StoreMode::kReplace;
-    case Command::kAppend: return StoreMode::kAppend;
-    case Command::kPrepend: return StoreMode::kPrepend;
-    case Command::kCas: return StoreMode::kCas;
-    default: return StoreMode::kSet;
+    case Command::kAdd:
+      return StoreMode::kAdd;
+    case Command::kReplace:
+      return StoreMode::kReplace;
+    case Command::kAppend:
+      return StoreMode::kAppend;
+    case Command::kPrepend:
+      return StoreMode::kPrepend;
+    case Command::kCas:
+      return StoreMode::kCas;
+    default:
+      return StoreMode::kSet;
   }
 }
 
 store::StoreRequest store_request(const WorkerContext& worker, const protocol::Request& request) {
-  return {.mode = store_mode(request.command),
-          .key = worker.store.key(request.key),
-          .client_flags = request.client_flags,
-          .expiry = store::expiry_from_exptime(request.exptime, worker.now(), worker.server.clock.wall_base()),
-          .cas_compare = request.number};
+  return {
+      .mode = store_mode(request.command),
+      .key = worker.store.key(request.key),
+      .client_flags = request.client_flags,
+      .expiry = store::expiry_from_exptime(request.exptime, worker.now(), worker.server.clock.wall_base()),
+      .cas_compare = request.number};
 }
 
 std::string_view reply_of(StoreResult result) {
   switch (result) {
-    case StoreResult::kStored: return protocol::reply::kStored;
-    case StoreResult::kNotStored: return protocol::reply::kNotStored;
-    case StoreResult::kExists: return protocol::reply::kExists;
-    case StoreResult::kNotFound: return protocol::reply::kNotFound;
-    case StoreResult::kTooLarge: return protocol::reply::kTooLarge;
-    case StoreResult::kNoMemory: return protocol::reply::kNoMemoryStoring;
+    case StoreResult::kStored:
+      return protocol::reply::kStored;
+    case StoreResult::kNotStored:
+      return protocol::reply::kNotStored;
+    case StoreResult::kExists:
+      return protocol::reply::kExists;
+    case StoreResult::kNotFound:
+      return protocol::reply::kNotFound;
+    case StoreResult::kTooLarge:
+      return protocol::reply::kTooLarge;
+    case StoreResult::kNoMemory:
+      return protocol::reply::kNoMemoryStoring;
   }
   return protocol::reply::kNoMemoryStoring;
 }
@@ -102,11 +115,14 @@ Upload::Upload(WorkerContext& worker, const protocol::Request& request)
   if (begun_ != StoreResult::kStored) count(worker_, command_, begun_);
 }
 
-StorageOutcome Upload::refused(std::string_view reply) const { return {reply, 0, remaining_}; }
+StorageOutcome Upload::refused(std::string_view reply) const {
+  return {reply, 0, remaining_};
+}
 
 StorageOutcome Upload::on_bytes(std::span<const char> bytes) {
   if (begun_ != StoreResult::kStored) return refused(reply_of(begun_));
-  const std::size_t value_part = std::min<std::uint64_t>(bytes.size(), remaining_ - std::min<std::uint64_t>(remaining_, 2));
+  const std::size_t value_part =
+      std::min<std::uint64_t>(bytes.size(), remaining_ - std::min<std::uint64_t>(remaining_, 2));
   if (value_part > 0 && !pending_.write(bytes.first(value_part))) {
     worker_.counters.add(Count::kStoreNoMemory);
     return refused(protocol::reply::kNoMemoryDuringRead);
@@ -126,7 +142,8 @@ StorageOutcome Upload::finish() {
     count(worker_, command_, StoreResult::kNotStored);
     return {protocol::reply::kBadDataChunk, 0, 0};
   }
-  const StoreResult result = worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now());
+  const StoreResult result =
+      worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now());
   return {reply_of(count_and_return(worker_, command_, result)), 0, 0};
 }
 

@@ -13,9 +13,9 @@ namespace ringcached::server {
 
 // The reply of a storage command, and the input it has used or wants to be dropped.
 struct StorageOutcome {
-  std::string_view reply;         // static storage; empty when the command is not finished
-  std::size_t consumed = 0;       // bytes of the data block taken
-  std::uint64_t swallow = 0;      // bytes still to arrive that must be dropped before the reply is sent
+  std::string_view reply;     // static storage; empty when the command is not finished
+  std::size_t consumed = 0;   // bytes of the data block taken
+  std::uint64_t swallow = 0;  // bytes still to arrive that must be dropped before the reply is sent
 };
 
 // The whole data block with its CR LF is at the front of `block` (request.value_bytes + 2 bytes or more).
@@ -42,7 +42,7 @@ class Upload {
   store::StoreRequest request_;
   store::PendingStore pending_;
   store::StoreResult begun_;
-  std::uint64_t remaining_;                // of the data block, CR LF included
+  std::uint64_t remaining_;  // of the data block, CR LF included
   std::array<char, 2> terminator_{};
 };
 

@@ -8,8 +8,8 @@
 namespace ringcached::server {
 namespace {
 
-// Background work is cut into steps far below a millisecond, and bounded per tick (a quarter of a second), so that
-// giving a million expired items back takes seconds at a few percent of a core, and delays nobody.
+// Background work is cut into steps far below a millisecond, and bounded per tick (a quarter of a second), so
+// that giving a million expired items back takes seconds at a few percent of a core, and delays nobody.
 constexpr std::size_t kChunksPerStep = 256;
 constexpr std::size_t kChunksPerTick = 128 * 1024;
 
@@ -25,7 +25,9 @@ void Worker::on_start() {
   });
 }
 
-std::unique_ptr<ConnectionHandler> Worker::on_open(Connection&) { return std::make_unique<Session>(*context_); }
+std::unique_ptr<ConnectionHandler> Worker::on_open(Connection&) {
+  return std::make_unique<Session>(*context_);
+}
 
 bool Worker::on_turn() {
   server_.clock.tick();

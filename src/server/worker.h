@@ -1,5 +1,5 @@
-// A worker thread's side of the server: gives each connection a session, and does the store's background work between
-// turns.
+// A worker thread's side of the server: gives each connection a session, and does the store's background work
+// between turns.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,8 @@ class Worker final : public WorkerHandler {
  private:
   ServerContext& server_;
   WorkerCounters& counters_;
-  std::optional<WorkerContext> context_;   // from on_start, on the worker's own thread and node
-  std::size_t maintenance_credit_ = 0;     // chunks that may still be looked at before the next tick
+  std::optional<WorkerContext> context_;  // from on_start, on the worker's own thread and node
+  std::size_t maintenance_credit_ = 0;    // chunks that may still be looked at before the next tick
   bool maintenance_waiting_ = false;
 };
 

@@ -24,7 +24,8 @@ std::string FakeConnection::take_output() {
   return bytes;
 }
 
-SessionHarness::SessionHarness(const store::Options& options, const config::Config& config) : config_(config) {
+SessionHarness::SessionHarness(const store::Options& options, const config::Config& config)
+    : config_(config) {
   auto created = store::Store::create(options);
   RC_CHECK(created.is_ok());
   store_ = std::move(created.value());

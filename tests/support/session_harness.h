@@ -24,7 +24,8 @@ class FakeNetwork final : public Network {
   unsigned workers() const override { return 1; }
   NetworkStats stats() const override { return {}; }
   std::vector<ConnectionInfo> connections() const override {
-    return {{.descriptor = 7, .peer = "tcp:127.0.0.1:1", .listener = "tcp:127.0.0.1:2", .state = "conn_read"}};
+    return {
+        {.descriptor = 7, .peer = "tcp:127.0.0.1:1", .listener = "tcp:127.0.0.1:2", .state = "conn_read"}};
   }
   std::vector<ListenAddress> bound() const override { return {}; }
 };
@@ -64,7 +65,8 @@ class SessionHarness {
 
   // A new client. The store stays.
   void reconnect();
-  // Feeds `input` in pieces of at most `piece_bytes`, keeping unconsumed bytes as the engine does; returns all output.
+  // Feeds `input` in pieces of at most `piece_bytes`, keeping unconsumed bytes as the engine does; returns
+  // all output.
   std::string feed(std::string_view input, std::size_t piece_bytes = ~std::size_t{0});
   bool closed() const { return closed_; }
   unsigned yields() const { return yields_; }

@@ -20,7 +20,8 @@ struct TapReporter : doctest::IReporter {
   }
   void test_case_reenter(const doctest::TestCaseData&) override {}
   void test_case_end(const doctest::CurrentTestCaseStats& stats) override {
-    out << (stats.failure_flags ? "not ok " : "ok ") << ++count << " - " << name(*current) << "\n" << diagnosis;
+    out << (stats.failure_flags ? "not ok " : "ok ") << ++count << " - " << name(*current) << "\n"
+        << diagnosis;
     out.flush();
   }
   void test_case_exception(const doctest::TestCaseException& exception) override {
@@ -31,8 +32,8 @@ struct TapReporter : doctest::IReporter {
   void log_assert(const doctest::AssertData& data) override {
     if (!data.m_failed) return;
     const std::lock_guard guard(mutex);
-    diagnosis += std::string("# ") + data.m_file + ":" + std::to_string(data.m_line) + " " + data.m_expr + " => " +
-                 one_line(data.m_decomp.c_str()) + "\n";
+    diagnosis += std::string("# ") + data.m_file + ":" + std::to_string(data.m_line) + " " + data.m_expr +
+                 " => " + one_line(data.m_decomp.c_str()) + "\n";
   }
   void log_message(const doctest::MessageData& data) override {
     const std::lock_guard guard(mutex);

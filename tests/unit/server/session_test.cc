@@ -28,38 +28,47 @@ const std::vector<Exchange>& exchanges() {
       {"line endings and blanks in a multiget", "set a 0 0 1\r\n1\r\nget  a  x   a \nget x a\n",
        "STORED\r\nVALUE a 0 1\r\n1\r\nVALUE a 0 1\r\n1\r\nEND\r\nVALUE a 0 1\r\n1\r\nEND\r\n"},
       {"add, replace, append, prepend",
-       "replace a 0 0 1\r\nx\r\nadd a 3 0 1\r\nm\r\nadd a 0 0 1\r\nx\r\nappend a 9 9 2\r\nno\r\nprepend a 0 0 1\r\nl\r\nget a\r\n",
+       "replace a 0 0 1\r\nx\r\nadd a 3 0 1\r\nm\r\nadd a 0 0 1\r\nx\r\nappend a 9 9 2\r\nno\r\nprepend a 0 "
+       "0 1\r\nl\r\nget a\r\n",
        "NOT_STORED\r\nSTORED\r\nNOT_STORED\r\nSTORED\r\nSTORED\r\nVALUE a 3 4\r\nlmno\r\nEND\r\n"},
       {"a value may hold line ends", "set a 0 0 4\r\n\r\n\r\n\r\nget a\r\n",
        "STORED\r\nVALUE a 0 4\r\n\r\n\r\n\r\nEND\r\n"},
       {"an empty value", "set a 0 0 0\r\n\r\nget a\r\n", "STORED\r\nVALUE a 0 0\r\n\r\nEND\r\n"},
       {"a value longer than announced leaves its tail (1.4)", "set a 0 0 1\r\nabcde\r\nget a\r\n",
        "CLIENT_ERROR bad data chunk\r\nERROR\r\nEND\r\n"},
-      {"a bare line feed does not end a value", "set a 0 0 1\r\nx\nZget a\r\n", "CLIENT_ERROR bad data chunk\r\nEND\r\n"},
+      {"a bare line feed does not end a value", "set a 0 0 1\r\nx\nZget a\r\n",
+       "CLIENT_ERROR bad data chunk\r\nEND\r\n"},
       {"noreply hides success and failure",
        "set a 0 0 1 noreply\r\n1\r\nadd a 0 0 1 noreply\r\n2\r\nset a 0 0 1 noreply\r\nlong\r\nget a\r\n",
        "ERROR\r\nVALUE a 0 1\r\n1\r\nEND\r\n"},
       {"incr, decr, padding, wrap (5.4)",
-       "set n 0 0 2\r\n10\r\ndecr n 1\r\nget n\r\nincr n 5\r\ndecr n 100\r\nset n 0 0 20\r\n18446744073709551615\r\nincr n 1\r\n",
+       "set n 0 0 2\r\n10\r\ndecr n 1\r\nget n\r\nincr n 5\r\ndecr n 100\r\nset n 0 0 "
+       "20\r\n18446744073709551615\r\nincr n 1\r\n",
        "STORED\r\n9\r\nVALUE n 0 2\r\n9 \r\nEND\r\n14\r\n0\r\nSTORED\r\n0\r\n"},
-      {"incr that grows", "set n 7 0 2\r\n99\r\nincr n 1\r\nget n\r\n", "STORED\r\n100\r\nVALUE n 7 3\r\n100\r\nEND\r\n"},
-      {"incr of text and of nothing", "set n 0 0 3\r\nabc\r\nincr n 1\r\nincr m 1\r\ndecr m 1 noreply\r\nincr n x\r\n",
+      {"incr that grows", "set n 7 0 2\r\n99\r\nincr n 1\r\nget n\r\n",
+       "STORED\r\n100\r\nVALUE n 7 3\r\n100\r\nEND\r\n"},
+      {"incr of text and of nothing",
+       "set n 0 0 3\r\nabc\r\nincr n 1\r\nincr m 1\r\ndecr m 1 noreply\r\nincr n x\r\n",
        "STORED\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\nNOT_FOUND\r\n"
        "CLIENT_ERROR invalid numeric delta argument\r\n"},
       {"delete", "set a 0 0 1\r\n1\r\ndelete a\r\ndelete a\r\ndelete noreply\r\nget a\r\n",
        "STORED\r\nDELETED\r\nNOT_FOUND\r\nNOT_FOUND\r\nEND\r\n"},
-      {"touch", "touch a 0\r\nset a 0 0 1\r\n1\r\ntouch a -1\r\nget a\r\n", "NOT_FOUND\r\nSTORED\r\nTOUCHED\r\nEND\r\n"},
+      {"touch", "touch a 0\r\nset a 0 0 1\r\n1\r\ntouch a -1\r\nget a\r\n",
+       "NOT_FOUND\r\nSTORED\r\nTOUCHED\r\nEND\r\n"},
       {"gat returns, then expires", "set a 0 0 1\r\n1\r\ngat -1 a\r\nget a\r\n",
        "STORED\r\nVALUE a 0 1\r\n1\r\nEND\r\nEND\r\n"},
       {"a negative expiry hides the old value", "set a 0 0 1\r\n1\r\nset a 0 -1 1\r\n2\r\nget a\r\n",
        "STORED\r\nSTORED\r\nEND\r\n"},
-      {"flush_all and a set in the same pipeline", "set a 0 0 1\r\n1\r\nflush_all\r\nset b 0 0 1\r\n2\r\nget a b\r\n",
+      {"flush_all and a set in the same pipeline",
+       "set a 0 0 1\r\n1\r\nflush_all\r\nset b 0 0 1\r\n2\r\nget a b\r\n",
        "STORED\r\nOK\r\nSTORED\r\nVALUE b 0 1\r\n2\r\nEND\r\n"},
-      {"cas of a missing key and of the wrong id", "cas a 0 0 1 1\r\nx\r\nset a 0 0 1\r\n1\r\ncas a 0 0 1 0\r\nx\r\n",
+      {"cas of a missing key and of the wrong id",
+       "cas a 0 0 1 1\r\nx\r\nset a 0 0 1\r\n1\r\ncas a 0 0 1 0\r\nx\r\n",
        "NOT_FOUND\r\nSTORED\r\nEXISTS\r\n"},
       {"verbosity, version, memory limit, shutdown",
        "verbosity 1\r\nversion\r\ncache_memlimit 4\r\ncache_memlimit 100\r\nshutdown\r\n",
-       "OK\r\nVERSION 1.6.45-ringcached-0.1.0\r\nMEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\nOK\r\n"
+       "OK\r\nVERSION 1.6.45-ringcached-0.1.0\r\nMEMLIMIT_TOO_SMALL cannot set maxbytes to less than "
+       "8m\r\nOK\r\n"
        "SERVER_ERROR: shutdown not enabled\r\n"},
       {"quit ends the conversation", "set a 0 0 1\r\n1\r\nquit\r\nget a\r\n", "STORED\r\n"},
       {"too large: swallowed, and the old value is gone",
@@ -120,7 +129,8 @@ TEST_SUITE("session") {
         const std::string value = self_describing(bytes, 7);
         const std::string block = "set big 1 0 " + std::to_string(bytes) + "\r\n" + value + "\r\n";
         CHECK(harness.feed(block, piece) == "STORED\r\n");
-        CHECK(harness.feed("get big\r\n") == "VALUE big 1 " + std::to_string(bytes) + "\r\n" + value + "\r\nEND\r\n");
+        CHECK(harness.feed("get big\r\n") ==
+              "VALUE big 1 " + std::to_string(bytes) + "\r\n" + value + "\r\nEND\r\n");
       }
     }
   }

@@ -30,23 +30,99 @@ std::uint64_t figure(const std::string& answer, const std::string& name) {
 }
 
 // Spec 9.1, in order, without the lines that depend on options which are off by default.
-const std::vector<std::string> kGeneral = {
-    "pid", "uptime", "time", "version", "libevent", "pointer_size", "rusage_user", "rusage_system", "max_connections",
-    "curr_connections", "total_connections", "rejected_connections", "connection_structures", "response_obj_oom",
-    "response_obj_count", "response_obj_bytes", "read_buf_count", "read_buf_bytes", "read_buf_bytes_free",
-    "read_buf_oom", "reserved_fds", "cmd_get", "cmd_set", "cmd_flush", "cmd_touch", "cmd_meta", "get_hits",
-    "get_misses", "get_expired", "get_flushed", "delete_misses", "delete_hits", "incr_misses", "incr_hits",
-    "decr_misses", "decr_hits", "cas_misses", "cas_hits", "cas_badval", "touch_hits", "touch_misses",
-    "store_too_large", "store_no_memory", "auth_cmds", "auth_errors", "bytes_read", "bytes_written", "limit_maxbytes",
-    "accepting_conns", "listen_disabled_num", "time_in_listen_disabled_us", "threads", "conn_yields",
-    "hash_power_level", "hash_bytes", "hash_is_expanding", "slab_reassign_rescues", "slab_reassign_chunk_rescues",
-    "slab_reassign_inline_reclaim", "slab_reassign_busy_items", "slab_reassign_busy_deletes",
-    "slab_reassign_busy_nomem", "slab_reassign_last_busy_status", "slab_reassign_running", "slabs_moved",
-    "lru_crawler_running", "lru_crawler_starts", "lru_maintainer_juggles", "malloc_fails", "log_worker_dropped",
-    "log_worker_written", "log_watcher_skipped", "log_watcher_sent", "log_watchers", "unexpected_napi_ids",
-    "round_robin_fallback", "bytes", "curr_items", "total_items", "slab_global_page_pool", "expired_unfetched",
-    "evicted_unfetched", "evicted_active", "evictions", "reclaimed", "crawler_reclaimed", "crawler_items_checked",
-    "lrutail_reflocked", "moves_to_cold", "moves_to_warm", "moves_within_lru", "direct_reclaims", "lru_bumps_dropped"};
+const std::vector<std::string> kGeneral = {"pid",
+                                           "uptime",
+                                           "time",
+                                           "version",
+                                           "libevent",
+                                           "pointer_size",
+                                           "rusage_user",
+                                           "rusage_system",
+                                           "max_connections",
+                                           "curr_connections",
+                                           "total_connections",
+                                           "rejected_connections",
+                                           "connection_structures",
+                                           "response_obj_oom",
+                                           "response_obj_count",
+                                           "response_obj_bytes",
+                                           "read_buf_count",
+                                           "read_buf_bytes",
+                                           "read_buf_bytes_free",
+                                           "read_buf_oom",
+                                           "reserved_fds",
+                                           "cmd_get",
+                                           "cmd_set",
+                                           "cmd_flush",
+                                           "cmd_touch",
+                                           "cmd_meta",
+                                           "get_hits",
+                                           "get_misses",
+                                           "get_expired",
+                                           "get_flushed",
+                                           "delete_misses",
+                                           "delete_hits",
+                                           "incr_misses",
+                                           "incr_hits",
+                                           "decr_misses",
+                                           "decr_hits",
+                                           "cas_misses",
+                                           "cas_hits",
+                                           "cas_badval",
+                                           "touch_hits",
+                                           "touch_misses",
+                                           "store_too_large",
+                                           "store_no_memory",
+                                           "auth_cmds",
+                                           "auth_errors",
+                                           "bytes_read",
+                                           "bytes_written",
+                                           "limit_maxbytes",
+                                           "accepting_conns",
+                                           "listen_disabled_num",
+                                           "time_in_listen_disabled_us",
+                                           "threads",
+                                           "conn_yields",
+                                           "hash_power_level",
+                                           "hash_bytes",
+                                           "hash_is_expanding",
+                                           "slab_reassign_rescues",
+                                           "slab_reassign_chunk_rescues",
+                                           "slab_reassign_inline_reclaim",
+                                           "slab_reassign_busy_items",
+                                           "slab_reassign_busy_deletes",
+                                           "slab_reassign_busy_nomem",
+                                           "slab_reassign_last_busy_status",
+                                           "slab_reassign_running",
+                                           "slabs_moved",
+                                           "lru_crawler_running",
+                                           "lru_crawler_starts",
+                                           "lru_maintainer_juggles",
+                                           "malloc_fails",
+                                           "log_worker_dropped",
+                                           "log_worker_written",
+                                           "log_watcher_skipped",
+                                           "log_watcher_sent",
+                                           "log_watchers",
+                                           "unexpected_napi_ids",
+                                           "round_robin_fallback",
+                                           "bytes",
+                                           "curr_items",
+                                           "total_items",
+                                           "slab_global_page_pool",
+                                           "expired_unfetched",
+                                           "evicted_unfetched",
+                                           "evicted_active",
+                                           "evictions",
+                                           "reclaimed",
+                                           "crawler_reclaimed",
+                                           "crawler_items_checked",
+                                           "lrutail_reflocked",
+                                           "moves_to_cold",
+                                           "moves_to_warm",
+                                           "moves_within_lru",
+                                           "direct_reclaims",
+                                           "lru_bumps_dropped"};
 
 }  // namespace
 
@@ -68,12 +144,13 @@ TEST_SUITE("stats") {
   TEST_CASE("commands count, each key of a multiget for itself, and reset starts over") {
     SessionHarness harness;
     harness.feed(
-        "set a 0 0 1\r\n1\r\nget a b a\r\nincr a 1\r\nincr x 1\r\ndecr a 1\r\ndecr x 1\r\ntouch a 0\r\ntouch x 0\r\n"
+        "set a 0 0 1\r\n1\r\nget a b a\r\nincr a 1\r\nincr x 1\r\ndecr a 1\r\ndecr x 1\r\ntouch a 0\r\ntouch "
+        "x 0\r\n"
         "gat 0 a x\r\ndelete a\r\ndelete a\r\nflush_all\r\ncas x 0 0 1 1\r\nx\r\n");
     const std::string answer = harness.feed("stats\r\n");
     const std::vector<std::pair<std::string, std::uint64_t>> expected = {
-        {"cmd_get", 3},     {"get_hits", 2},    {"get_misses", 1},   {"cmd_set", 2},   {"incr_hits", 1},
-        {"incr_misses", 1}, {"decr_hits", 1},   {"decr_misses", 1},  {"cmd_touch", 4}, {"touch_hits", 2},
+        {"cmd_get", 3},      {"get_hits", 2},    {"get_misses", 1},    {"cmd_set", 2},   {"incr_hits", 1},
+        {"incr_misses", 1},  {"decr_hits", 1},   {"decr_misses", 1},   {"cmd_touch", 4}, {"touch_hits", 2},
         {"touch_misses", 2}, {"delete_hits", 1}, {"delete_misses", 1}, {"cmd_flush", 1}, {"cas_misses", 1}};
     for (const auto& [name, count] : expected) CHECK_MESSAGE(figure(answer, name) == count, name);
     CHECK(harness.feed("stats reset\r\n") == "RESET\r\n");
@@ -95,7 +172,8 @@ TEST_SUITE("stats") {
 
   TEST_CASE("items and slabs name the same classes") {
     SessionHarness harness;
-    harness.feed("set a 0 0 10\r\n0123456789\r\nset b 0 0 1000\r\n" + std::string(1000, 'x') + "\r\nget a\r\n");
+    harness.feed("set a 0 0 10\r\n0123456789\r\nset b 0 0 1000\r\n" + std::string(1000, 'x') +
+                 "\r\nget a\r\n");
     const auto items = names(harness.feed("stats items\r\n"));
     const auto slabs = names(harness.feed("stats slabs\r\n"));
     std::set<std::string> item_classes;
@@ -119,9 +197,10 @@ TEST_SUITE("stats") {
 
   TEST_CASE("connections, sizes, an unknown group") {
     SessionHarness harness;
-    CHECK(harness.feed("stats conns\r\n") ==
-          "STAT 7:addr tcp:127.0.0.1:1\r\nSTAT 7:listen_addr tcp:127.0.0.1:2\r\nSTAT 7:state conn_parse_cmd\r\n"
-          "STAT 7:secs_since_last_cmd 0\r\nEND\r\n");
+    CHECK(
+        harness.feed("stats conns\r\n") ==
+        "STAT 7:addr tcp:127.0.0.1:1\r\nSTAT 7:listen_addr tcp:127.0.0.1:2\r\nSTAT 7:state conn_parse_cmd\r\n"
+        "STAT 7:secs_since_last_cmd 0\r\nEND\r\n");
     CHECK(harness.feed("stats sizes\r\n") == "STAT sizes_status disabled\r\nEND\r\n");
     CHECK(harness.feed("stats nonsense\r\n") == "ERROR\r\n");
     CHECK(harness.feed("stats items\r\n") == "END\r\n");
