@@ -1,8 +1,8 @@
 // ringcached's engine as a library: a completion-driven TCP and UNIX-socket server.
 //
-// One acceptor thread owns a ring with multishot accepts and hands each accepted descriptor to a worker; each worker
-// is one thread with one ring, one receive-buffer ring and any number of connections. The user supplies handlers:
-// bytes in, bytes out, no descriptor in sight.
+// One acceptor thread owns a ring with multishot accepts and hands each accepted descriptor to a worker; each
+// worker is one thread with one ring, one receive-buffer ring and any number of connections. The user
+// supplies handlers: bytes in, bytes out, no descriptor in sight.
 //
 // Threads: everything of a WorkerHandler, its connections and their outputs happens on that worker's thread.
 // Network's own calls may come from any thread unless said otherwise.
@@ -21,7 +21,8 @@
 
 namespace ringcached {
 
-// Keeps referenced bytes alive until they are sent. Called exactly once per reference, on the worker's thread.
+// Keeps referenced bytes alive until they are sent. Called exactly once per reference, on the worker's
+// thread.
 struct OutputPin {
   void (*release)(void* owner, void* item) = nullptr;
   void* owner = nullptr;
@@ -87,7 +88,8 @@ class Connection {
 
 // What a handler wants after it looked at its input.
 enum class Next : std::uint8_t {
-  kReceive,  // call again when more bytes have come; unconsumed bytes are kept and shown again in front of them
+  kReceive,  // call again when more bytes have come; unconsumed bytes are kept and shown again in front of
+             // them
   kYield,    // call again in this worker's round with the unconsumed bytes, after the others had their turn
   kBlocked,  // output_blocked(): call again with the unconsumed bytes once enough output was sent
   kClose,    // send what is pending, then close; input is ignored
@@ -101,9 +103,11 @@ struct Consumed {
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
-  // Consume requests from the front of `input`. Never called with empty input. The span is valid during the call.
+  // Consume requests from the front of `input`. Never called with empty input. The span is valid during the
+  // call.
   virtual Consumed on_data(Connection& connection, std::span<const char> input) = 0;
-  // The peer has ended its stream; `connection` closes after pending output. Bytes left unconsumed are dropped.
+  // The peer has ended its stream; `connection` closes after pending output. Bytes left unconsumed are
+  // dropped.
   virtual void on_end_of_stream(Connection& /*connection*/) {}
   // Last call before destruction; no output can be sent any more.
   virtual void on_close(Connection& /*connection*/, CloseReason /*reason*/) {}
@@ -117,8 +121,8 @@ class WorkerHandler {
   virtual void on_start() {}
   virtual void on_stop() {}
   virtual std::unique_ptr<ConnectionHandler> on_open(Connection& connection) = 0;
-  // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called again at
-  // once (background work left), false to sleep until the next completion or tick.
+  // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called
+  // again at once (background work left), false to sleep until the next completion or tick.
   virtual bool on_turn() { return false; }
   // About every NetworkOptions::tick, on an idle worker too.
   virtual void on_tick() {}
@@ -129,8 +133,8 @@ class NetworkHandler {
   virtual ~NetworkHandler() = default;
   // Called by start(), on its thread.
   virtual std::unique_ptr<WorkerHandler> make_worker(unsigned worker) = 0;
-  // Something failed for good while serving (a listener that can accept no more); the rest goes on. On the acceptor's
-  // thread.
+  // Something failed for good while serving (a listener that can accept no more); the rest goes on. On the
+  // acceptor's thread.
   virtual void on_failure(const Status& /*failure*/) {}
 };
 
@@ -139,27 +143,27 @@ enum class IoLevel : std::uint8_t { kAuto, k6_1, k6_12, k6_18 };
 
 struct ListenAddress {
   enum class Kind : std::uint8_t { kTcp, kUnix } kind = Kind::kTcp;
-  std::string host;          // kTcp: numeric address or name; empty or "*" for all
-  std::uint16_t port = 0;    // kTcp: 0 for an ephemeral port
-  std::string path;          // kUnix
-  unsigned unix_mode = 0700; // kUnix: access mode of the socket file
+  std::string host;           // kTcp: numeric address or name; empty or "*" for all
+  std::uint16_t port = 0;     // kTcp: 0 for an ephemeral port
+  std::string path;           // kUnix
+  unsigned unix_mode = 0700;  // kUnix: access mode of the socket file
 };
 
 struct NetworkOptions {
   std::vector<ListenAddress> listeners;
-  unsigned workers = 0;                 // 0: one per CPU of the affinity mask
-  bool pin_workers = true;              // to the CPUs of the affinity mask given to the process, in order
+  unsigned workers = 0;     // 0: one per CPU of the affinity mask
+  bool pin_workers = true;  // to the CPUs of the affinity mask given to the process, in order
   Handoff handoff = Handoff::kMessageRing;
   IoLevel io_level = IoLevel::kAuto;
   unsigned connections_max = 1024;
-  bool refuse_fast = true;              // at the limit: send the refusal line and close; else stop accepting
-  std::string refusal_line;             // empty: close silently
+  bool refuse_fast = true;   // at the limit: send the refusal line and close; else stop accepting
+  std::string refusal_line;  // empty: close silently
   int listen_backlog = 1024;
-  std::chrono::seconds idle_timeout{0}; // 0: never; UNIX-socket clients are exempt
+  std::chrono::seconds idle_timeout{0};                  // 0: never; UNIX-socket clients are exempt
   std::size_t output_high_water = std::size_t{1} << 20;  // bytes unsent per connection
   std::size_t output_low_water = std::size_t{256} << 10;
-  unsigned ring_entries = 1024;         // submission queue; the completion queue is 8 times as long
-  unsigned receive_buffers = 256;       // per worker, power of two
+  unsigned ring_entries = 1024;    // submission queue; the completion queue is 8 times as long
+  unsigned receive_buffers = 256;  // per worker, power of two
   unsigned receive_buffer_bytes = 16384;
   std::chrono::milliseconds tick{250};
   std::chrono::milliseconds stop_deadline{5000};  // how long stop() lets unsent answers drain
@@ -182,21 +186,23 @@ struct ConnectionInfo {
   int descriptor = -1;
   std::string peer, listener;
   bool is_listener = false;
-  const char* state = "";         // memcached's names: conn_listening, conn_read, conn_parse_cmd, conn_mwrite, conn_closing
-  std::uint64_t idle_seconds = 0; // since the last bytes from the client
+  const char* state =
+      "";  // memcached's names: conn_listening, conn_read, conn_parse_cmd, conn_mwrite, conn_closing
+  std::uint64_t idle_seconds = 0;  // since the last bytes from the client
   unsigned worker = 0;
 };
 
 class Network {
  public:
-  // Binds all listeners and creates all rings; nothing serves yet. On failure nothing is left behind. The handler
-  // must outlive the Network.
+  // Binds all listeners and creates all rings; nothing serves yet. On failure nothing is left behind. The
+  // handler must outlive the Network.
   static Result<std::unique_ptr<Network>> create(const NetworkOptions& options, NetworkHandler& handler);
   virtual ~Network() = default;
 
   // Starts the threads. Call once.
   virtual Status start() = 0;
-  // Begins an orderly end: accepts no more, answers what has arrived, closes. Returns at once; async-signal-safe.
+  // Begins an orderly end: accepts no more, answers what has arrived, closes. Returns at once;
+  // async-signal-safe.
   virtual void stop() = 0;
   // Returns when every thread has ended.
   virtual void join() = 0;
@@ -211,7 +217,7 @@ class Network {
 // The kernel features found, one line each, for --features; and why io_uring is not available if it is not.
 struct IoFeatures {
   bool available = false;
-  Status reason;             // when not available: the cause by name and the remedy
+  Status reason;  // when not available: the cause by name and the remedy
   IoLevel level = IoLevel::k6_1;
   struct Entry {
     std::string name;

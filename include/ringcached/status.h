@@ -12,11 +12,11 @@ namespace ringcached {
 
 enum class StatusCode {
   kOk,
-  kInvalidArgument,   // the caller's input is wrong; the message names the place and the remedy
-  kNotFound,          // a file, user or address that does not exist
-  kUnavailable,       // the kernel or the environment refuses: io_uring forbidden, limit reached, port taken
+  kInvalidArgument,  // the caller's input is wrong; the message names the place and the remedy
+  kNotFound,         // a file, user or address that does not exist
+  kUnavailable,      // the kernel or the environment refuses: io_uring forbidden, limit reached, port taken
   kOutOfMemory,
-  kInternal,          // an errno nobody expected; the message carries it
+  kInternal,  // an errno nobody expected; the message carries it
 };
 
 class [[nodiscard]] Status {
@@ -40,8 +40,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}            // NOLINT: implicit by design
-  Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}     // NOLINT: implicit by design
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}         // NOLINT: implicit by design
+  Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT: implicit by design
 
   bool is_ok() const { return state_.index() == 0; }
   explicit operator bool() const { return is_ok(); }

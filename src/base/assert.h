@@ -8,8 +8,9 @@ namespace ringcached {
 
 }  // namespace ringcached
 
-#define RC_CHECK(expression) \
-  (__builtin_expect(!!(expression), 1) ? (void)0 : ::ringcached::assertion_failed(#expression, __FILE__, __LINE__))
+#define RC_CHECK(expression)                     \
+  (__builtin_expect(!!(expression), 1) ? (void)0 \
+                                       : ::ringcached::assertion_failed(#expression, __FILE__, __LINE__))
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(RINGCACHED_DEBUG)
 #define RC_DCHECK(expression) RC_CHECK(expression)

@@ -12,7 +12,8 @@ class SystemClock final : public Clock {
   std::uint64_t monotonic_ns() const override {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * kNanosecondsPerSecond + static_cast<std::uint64_t>(now.tv_nsec);
+    return static_cast<std::uint64_t>(now.tv_sec) * kNanosecondsPerSecond +
+           static_cast<std::uint64_t>(now.tv_nsec);
   }
   std::int64_t wall_seconds() const override { return time(nullptr); }
 };

@@ -1,7 +1,7 @@
 // Time as the cache sees it: whole seconds on a monotonic base, anchored to the wall clock at start.
 //
-// CacheTime 0 means "never" where it is an expiry. The base starts at kCacheTimeStart so that "now - 1" is a valid
-// time in the past at the first second.
+// CacheTime 0 means "never" where it is an expiry. The base starts at kCacheTimeStart so that "now - 1" is a
+// valid time in the past at the first second.
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,8 @@ class Clock {
 
 const Clock& system_clock();
 
-// The process's time base: fixed at construction, read by any thread without a system call once tick() has run.
+// The process's time base: fixed at construction, read by any thread without a system call once tick() has
+// run.
 class CacheClock {
  public:
   explicit CacheClock(const Clock& clock);

@@ -3,8 +3,8 @@
 //   struct Session : ListNode<struct IdleTag> { ... };
 //   IntrusiveList<Session, IdleTag> idle;
 //
-// An object may be in one list per tag it derives from. The list does not own its members; it must be empty, or its
-// members gone for good, when it is destroyed. Not thread-safe.
+// An object may be in one list per tag it derives from. The list does not own its members; it must be empty,
+// or its members gone for good, when it is destroyed. Not thread-safe.
 #pragma once
 
 #include "base/assert.h"

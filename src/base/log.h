@@ -9,8 +9,8 @@ namespace ringcached {
 
 enum class LogLevel : int { kError = 0, kInfo = 1, kDebug = 2, kTrace = 3 };
 
-// The level of the process: 0 errors and warnings, 1 with -v, 2 with -vv, 3 with -vvv. Owned by the server, passed
-// by reference; `verbosity` changes it at run time from any thread.
+// The level of the process: 0 errors and warnings, 1 with -v, 2 with -vv, 3 with -vvv. Owned by the server,
+// passed by reference; `verbosity` changes it at run time from any thread.
 class Log {
  public:
   explicit Log(int verbosity = 0) : verbosity_(verbosity) {}

@@ -1,8 +1,9 @@
 // Numbered places for objects, each with a generation that tells a late reference from a current one.
 //
-// Objects are built once, when their block of slots is first needed, and stay until the pool ends: a free slot keeps
-// its object (reset by its owner) and its address. So other threads may look at atomic members of any object at any
-// time by for_each_built(), and taking a slot costs no allocation once the pool has reached its size.
+// Objects are built once, when their block of slots is first needed, and stay until the pool ends: a free
+// slot keeps its object (reset by its owner) and its address. So other threads may look at atomic members of
+// any object at any time by for_each_built(), and taking a slot costs no allocation once the pool has reached
+// its size.
 //
 // Threads: take, release and find belong to the owner; for_each_built() and built() are for any thread.
 #pragma once
@@ -31,7 +32,8 @@ class SlotPool {
 
   explicit SlotPool(std::uint32_t slots_max)
       : slots_max_(slots_max),
-        directory_(std::make_unique<std::atomic<Block*>[]>((slots_max + kSlotsPerBlock - 1) / kSlotsPerBlock)) {}
+        directory_(
+            std::make_unique<std::atomic<Block*>[]>((slots_max + kSlotsPerBlock - 1) / kSlotsPerBlock)) {}
   ~SlotPool() {
     for (std::uint32_t slot = 0; slot < built(); slot += kSlotsPerBlock) {
       delete directory_[slot / kSlotsPerBlock].load(std::memory_order_relaxed);
@@ -101,7 +103,9 @@ class SlotPool {
   };
 
   Slot& at(std::uint32_t number) const {
-    return directory_[number / kSlotsPerBlock].load(std::memory_order_relaxed)->slots[number % kSlotsPerBlock];
+    return directory_[number / kSlotsPerBlock]
+        .load(std::memory_order_relaxed)
+        ->slots[number % kSlotsPerBlock];
   }
 
   bool build_block() {

@@ -1,4 +1,5 @@
-// A lock for critical sections of nanoseconds, normally taken by one thread only. Never held across a system call.
+// A lock for critical sections of nanoseconds, normally taken by one thread only. Never held across a system
+// call.
 #pragma once
 
 #include <atomic>

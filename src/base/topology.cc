@@ -13,7 +13,8 @@
 namespace ringcached {
 namespace {
 
-// Larger than any machine's count; the mask is sized for it, as sched_getaffinity refuses a mask that is too short.
+// Larger than any machine's count; the mask is sized for it, as sched_getaffinity refuses a mask that is too
+// short.
 constexpr unsigned kCpusMax = 8192;
 
 struct CpuMask {

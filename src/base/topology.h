@@ -7,7 +7,8 @@
 
 namespace ringcached {
 
-// CPU numbers of the calling process's affinity mask, ascending; the mask already reflects a cpuset. Never empty.
+// CPU numbers of the calling process's affinity mask, ascending; the mask already reflects a cpuset. Never
+// empty.
 std::vector<unsigned> allowed_cpus();
 
 // Binds the calling thread to `cpu`.

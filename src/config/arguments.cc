@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
-#include "config/text.h"
+#include "config/suggest.h"
 
 namespace ringcached::config {
 namespace {
@@ -81,15 +81,17 @@ Failure unknown_argument(const std::string& argument) {
           1};
 }
 
-// CLI11's message begins with the option's long name and a colon.
+// CLI11 names the option in its message only: "--port: 1 required ... missing", or "daemon was given a
+// disallowed flag override".
 Failure mismatch(const CLI::ParseError& error) {
   const std::string what = error.what();
-  const std::string name = escaped(what.substr(0, what.find(':')), 80);
-  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ArgumentMismatch)) {
-    const bool missing = what.find("required") != std::string::npos;
-    return {name + (missing ? " needs a value; see ringcached -h" : " takes no value; write it alone"), 1};
+  if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::ArgumentMismatch)) {
+    return {"command line: " + escaped(what, 200) + "; see ringcached -h", 1};
   }
-  return {"command line: " + escaped(what, 200) + "; see ringcached -h", 1};
+  if (const std::size_t end = what.find(" was given"); end != std::string::npos) {
+    return {"--" + escaped(what.substr(0, end), 80) + " takes no value; write it alone", 1};
+  }
+  return {escaped(what.substr(0, what.find(':')), 80) + " needs a value; see ringcached -h", 1};
 }
 
 }  // namespace

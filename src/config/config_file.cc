@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "config/listen.h"
+#include "config/suggest.h"
 #include "config/text.h"
 
 namespace ringcached::config {

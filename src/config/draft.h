@@ -38,10 +38,11 @@ class Draft {
 
   // At most one notice per `subject`.
   void acknowledge(std::string_view subject, std::string_view reason) {
-    if (acknowledged_.emplace(subject).second) {
-      notices_.push_back(std::string(subject) + " has no effect: " + std::string(reason));
-    }
+    if (acknowledged_.emplace(subject).second)
+      note(std::string(subject) + " has no effect: " + std::string(reason));
   }
+  // `text` is one line.
+  void note(std::string text) { notices_.push_back(std::move(text)); }
   const std::vector<std::string>& notices() const { return notices_; }
 
  private:

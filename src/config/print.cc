@@ -104,15 +104,20 @@ std::string help_line(const Option& option) {
 }
 
 std::string ignored_help() {
+  std::string flags;
   std::string names;
+  const auto add = [](std::string& list, std::string_view name) {
+    list += (list.empty() ? "" : ", ") + std::string(name);
+  };
   for (const Option& option : options()) {
-    if (option.inert.empty() || option.suboption.empty()) continue;
-    names += (names.empty() ? "" : ", ") + std::string(option.suboption);
+    if (option.inert.empty()) continue;
+    if (option.short_flag != 0) add(flags, flag_name(option));
+    if (!option.suboption.empty()) add(names, option.suboption);
   }
   for (const Suboption& suboption : ignored_suboptions()) {
-    if (suboption.kind == Suboption::Kind::kAcknowledged) names += ", " + std::string(suboption.name);
+    if (suboption.kind == Suboption::Kind::kAcknowledged) add(names, suboption.name);
   }
-  return help_entry("-o", names);
+  return help_entry(flags, "each with a value") + help_entry("-o", names);
 }
 
 std::string section_of(const Option& option) {

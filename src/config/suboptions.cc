@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "config/suggest.h"
 #include "config/text.h"
 
 namespace ringcached::config {

@@ -1,7 +1,6 @@
 // Values as text: read from the command line, written to the configuration file and to `stats settings`.
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -31,10 +30,5 @@ std::string toml_string(std::string_view text);
 std::string stats_text(const Option& option, const Value& value);
 // For help and the comments of the example file: without quotes.
 std::string plain_text(const Option& option, const Value& value);
-
-// The candidate nearest to `word` if it is near enough to be a slip of the hand, else empty.
-std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
-// " (did you mean x?)" or nothing.
-std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates);
 
 }  // namespace ringcached::config

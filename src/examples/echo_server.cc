@@ -26,7 +26,9 @@ class EchoConnection final : public ConnectionHandler {
 
 class EchoWorker final : public WorkerHandler {
  public:
-  std::unique_ptr<ConnectionHandler> on_open(Connection&) override { return std::make_unique<EchoConnection>(); }
+  std::unique_ptr<ConnectionHandler> on_open(Connection&) override {
+    return std::make_unique<EchoConnection>();
+  }
 };
 
 class EchoServer final : public NetworkHandler {

@@ -24,8 +24,8 @@ std::vector<HandoffPort> ports_of(const std::vector<Worker*>& workers) {
 }  // namespace
 
 Acceptor::Acceptor(const NetworkOptions& options, const Clock& clock, std::vector<Listener> listeners,
-                   std::vector<Worker*> workers, std::atomic<std::uint32_t>& connections, std::unique_ptr<Ring> ring,
-                   std::function<void(const Status&)> failed)
+                   std::vector<Worker*> workers, std::atomic<std::uint32_t>& connections,
+                   std::unique_ptr<Ring> ring, std::function<void(const Status&)> failed)
     : options_(options),
       clock_(clock),
       connection_count_(connections),
@@ -102,7 +102,8 @@ void Acceptor::on_accept(const Completion& completion) {
 void Acceptor::on_accepted(int descriptor, std::uint16_t listener) {
   const int error = ring_->configure_accepted(descriptor, !ports_[listener].listener.is_unix());
   if (error == -EBADF || error == -ENOTSOCK) {
-    // Some kernels returned a number that is no descriptor (liburing issue 1062). It may be somebody else's: hands off.
+    // Some kernels returned a number that is no descriptor (liburing issue 1062). It may be somebody else's:
+    // hands off.
     counters_.accept_errors.add();
     return;
   }
@@ -149,8 +150,8 @@ void Acceptor::on_accept_error(int error, Port& port) {
     case EOPNOTSUPP:
     case EFAULT:
       port.dead = true;
-      failed_({StatusCode::kInternal, "cannot accept on " + port.listener.info().name + " any more: " +
-                                          std::strerror(error) + "; restart the server"});
+      failed_({StatusCode::kInternal, "cannot accept on " + port.listener.info().name +
+                                          " any more: " + std::strerror(error) + "; restart the server"});
       return;
     default:
       // The connection was gone before it was accepted, or a signal came.
@@ -251,6 +252,7 @@ bool Acceptor::stop_complete() {
   }
   if (handoff_.in_flight() != 0 || handoff_.waiting() != 0) return false;
   for (Port& port : ports_) ring_->close_socket(port.listener.release_descriptor());
+  ports_.clear();  // removes the socket files
   for (unsigned i = 0; i < workers_.size(); ++i) workers_[i]->request_stop(handoff_.delivered(i));
   return true;
 }

@@ -1,8 +1,8 @@
-// The acceptor: one ring with a multishot accept per listener; every accepted descriptor is counted, configured and
-// handed to a worker, or refused at the limit.
+// The acceptor: one ring with a multishot accept per listener; every accepted descriptor is counted,
+// configured and handed to a worker, or refused at the limit.
 //
-// When descriptors or memory run out, or the limit is reached without refuse_fast, all accepts are cancelled and a
-// timer tries again: arming an accept that fails at once would spin.
+// When descriptors or memory run out, or the limit is reached without refuse_fast, all accepts are cancelled
+// and a timer tries again: arming an accept that fails at once would spin.
 //
 // No thread lives here, as with Worker.
 #pragma once
@@ -38,7 +38,8 @@ class Acceptor {
 
   // --- The acceptor's thread.
   Status begin();
-  // One turn. False when an orderly end is complete: the listeners are closed and the workers were told to stop.
+  // One turn. False when an orderly end is complete: the listeners are closed and the workers were told to
+  // stop.
   bool run_once();
 
   // --- Any thread; async-signal-safe.
@@ -86,7 +87,8 @@ class Acceptor {
   std::vector<Worker*> workers_;
   HandoffSender handoff_;
   std::vector<Completion> batch_;
-  // Accepted in the moment the limit was reached without refuse_fast; they come first when there is room again.
+  // Accepted in the moment the limit was reached without refuse_fast; they come first when there is room
+  // again.
   std::vector<AcceptedDescriptor> parked_;
   Pause paused_ = Pause::kNone;
   std::uint64_t paused_since_ns_ = 0;

@@ -34,7 +34,8 @@ std::string PeerAddress::name(const std::string& unix_path) const {
   return std::string("tcp6:[") + text + "]:" + std::to_string(port);
 }
 
-void PublishedConnection::open(int descriptor, std::uint16_t listener, const PeerAddress& peer, std::uint32_t tick) {
+void PublishedConnection::open(int descriptor, std::uint16_t listener, const PeerAddress& peer,
+                               std::uint32_t tick) {
   const std::uint32_t version = version_.load(std::memory_order_relaxed);
   version_.store(version + 1, std::memory_order_relaxed);
   std::uint64_t words[2];
@@ -49,12 +50,15 @@ void PublishedConnection::open(int descriptor, std::uint16_t listener, const Pee
   version_.store(version + 2, std::memory_order_release);
 }
 
-void PublishedConnection::close() { descriptor_.store(kClosed, std::memory_order_release); }
+void PublishedConnection::close() {
+  descriptor_.store(kClosed, std::memory_order_release);
+}
 
 PeerAddress PublishedConnection::peer() const {
   PeerAddress peer;
   const std::uint64_t place = place_.load(std::memory_order_acquire);
-  const std::uint64_t words[2] = {ip_[0].load(std::memory_order_acquire), ip_[1].load(std::memory_order_acquire)};
+  const std::uint64_t words[2] = {ip_[0].load(std::memory_order_acquire),
+                                  ip_[1].load(std::memory_order_acquire)};
   std::memcpy(peer.ip.data(), words, sizeof words);
   peer.port = static_cast<std::uint16_t>(place);
   peer.family = static_cast<sa_family_t>(place >> 32);

@@ -13,19 +13,21 @@ namespace ringcached::net {
 
 struct PeerAddress {
   sa_family_t family = AF_UNSPEC;
-  std::uint16_t port = 0;              // host order; AF_INET and AF_INET6
-  std::array<std::uint8_t, 16> ip{};   // network order; the first 4 for AF_INET
+  std::uint16_t port = 0;             // host order; AF_INET and AF_INET6
+  std::array<std::uint8_t, 16> ip{};  // network order; the first 4 for AF_INET
 
   // AF_UNSPEC for anything but IPv4, IPv6 and UNIX.
   static PeerAddress from(const sockaddr_storage& address);
-  // "tcp:1.2.3.4:5", "tcp6:[::1]:5"; "unix:" and `unix_path` for AF_UNIX; "unknown" if the peer was gone already.
+  // "tcp:1.2.3.4:5", "tcp6:[::1]:5"; "unix:" and `unix_path` for AF_UNIX; "unknown" if the peer was gone
+  // already.
   std::string name(const std::string& unix_path) const;
 };
 
 // What `stats conns` shows of a connection: written by its worker, read by any thread without a lock.
 //
-// A version that is odd while the record changes lets a reader notice that it read a mixture. Words are stored with
-// release and loaded with acquire, so that a reader that saw a new word also sees the new version.
+// A version that is odd while the record changes lets a reader notice that it read a mixture. Words are
+// stored with release and loaded with acquire, so that a reader that saw a new word also sees the new
+// version.
 class PublishedConnection {
  public:
   enum class State : std::uint8_t { kRead, kParse, kWrite, kClosing };
@@ -43,7 +45,9 @@ class PublishedConnection {
   void set_state(State state) { state_.store(state, std::memory_order_relaxed); }
   void set_receive_tick(std::uint32_t tick) { receive_tick_.store(tick, std::memory_order_relaxed); }
   std::uint32_t receive_tick() const { return receive_tick_.load(std::memory_order_relaxed); }
-  std::uint16_t listener() const { return static_cast<std::uint16_t>(place_.load(std::memory_order_relaxed) >> 16); }
+  std::uint16_t listener() const {
+    return static_cast<std::uint16_t>(place_.load(std::memory_order_relaxed) >> 16);
+  }
   PeerAddress peer() const;
 
   // Any thread. Nothing when the slot is free, or in the very moment of a change.

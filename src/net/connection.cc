@@ -13,12 +13,12 @@ using State = PublishedConnection::State;
 // How long a peer may take nothing of the last replies before its connection is cut.
 constexpr std::chrono::seconds kDrainStall{10};
 // How long the peer's end of stream is awaited after ours.
-constexpr std::chrono::seconds kLinger{1};
+constexpr std::chrono::milliseconds kLinger{500};
 
 }  // namespace
 
-void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uint32_t generation, int descriptor,
-                            std::uint16_t listener) {
+void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uint32_t generation,
+                            int descriptor, std::uint16_t listener) {
   RC_CHECK(lifetime_ == Lifetime::kFree && in_flight_ == 0);
   context_ = &context;
   SendQueue::bind(context.output);
@@ -49,9 +49,13 @@ void ClientConnection::start(std::unique_ptr<ConnectionHandler> handler) {
   settle();
 }
 
-std::string ClientConnection::peer_name() const { return published_.peer().name(listener().path); }
+std::string ClientConnection::peer_name() const {
+  return published_.peer().name(listener().path);
+}
 
-std::string ClientConnection::listener_name() const { return listener().name; }
+std::string ClientConnection::listener_name() const {
+  return listener().name;
+}
 
 // --- Events of the receive half
 
@@ -90,7 +94,8 @@ void ClientConnection::on_receive_error(int error) {
   switch (error) {
     case ENOBUFS:
       context_->counters.receive_buffers_exhausted.add();
-      if (receive_ == Receive::kPaused && !is_starved()) context_->starved.push_back(*this);
+      if (receive_ != Receive::kPaused || lifetime_ == Lifetime::kClosing) return;
+      if (!is_starved()) context_->starved.push_back(*this);
       return;
     case ECANCELED:
     case EINTR:
@@ -103,7 +108,9 @@ void ClientConnection::on_receive_error(int error) {
   }
 }
 
-void ClientConnection::feed() { settle(); }
+void ClientConnection::feed() {
+  settle();
+}
 
 void ClientConnection::update_receive() {
   if (receive_ == Receive::kEnded) return;
@@ -111,7 +118,8 @@ void ClientConnection::update_receive() {
     if (lifetime_ == Lifetime::kOpen && blocked_ && cancels_in_flight_ == 0) cancel(Operation::kReceive);
     return;
   }
-  // Kept input is shown first. A cancel still under way could hit the new operation, which has the same token.
+  // Kept input is shown first. A cancel still under way could hit the new operation, which has the same
+  // token.
   const bool wanted = lifetime_ == Lifetime::kOpen ? !blocked_ && !input_pending_ : lingering_;
   if (wanted && !is_starved() && cancels_in_flight_ == 0) arm_receive();
 }
@@ -157,7 +165,8 @@ void ClientConnection::serve() {
 
 void ClientConnection::obey(Next next, std::size_t bytes_left) {
   if (next == Next::kClose) return drain_begin(CloseReason::kHandler);
-  if (output_blocked() || (next == Next::kBlocked && unsent() > context_->options.output_low_water)) return block();
+  if (output_blocked() || (next == Next::kBlocked && unsent() > context_->options.output_low_water))
+    return block();
   if (input_.empty()) return;
   if (next == Next::kReceive) {
     input_pending_ = input_.extend(context_->buffers, bytes_left);
@@ -219,13 +228,15 @@ void ClientConnection::on_send(const Completion& completion) {
 // --- Lifetime
 
 void ClientConnection::settle() {
-  if (lifetime_ == Lifetime::kOpen && receive_ == Receive::kEnded && !input_pending_ && !blocked_) finish_stream();
+  if (lifetime_ == Lifetime::kOpen && receive_ == Receive::kEnded && !input_pending_ && !blocked_)
+    finish_stream();
   if (lifetime_ == Lifetime::kDraining && !lingering_ && unsent() == 0 && !sending()) linger_begin();
   if (lifetime_ == Lifetime::kDraining && lingering_ && receive_ == Receive::kEnded) close_begin(reason_);
   if (lifetime_ == Lifetime::kClosing) {
     if (in_flight_ == 0 && !is_ready()) context_->ended.push_back(*this);
   } else {
-    if (lifetime_ == Lifetime::kOpen && input_pending_ && !blocked_ && !is_ready()) context_->ready.push_back(*this);
+    if (lifetime_ == Lifetime::kOpen && input_pending_ && !blocked_ && !is_ready())
+      context_->ready.push_back(*this);
     update_receive();
   }
   check_invariants();
@@ -282,7 +293,8 @@ void ClientConnection::close_now(CloseReason reason) {
 
 bool ClientConnection::stop_if_served(std::uint32_t stop_turn) {
   if (lifetime_ != Lifetime::kOpen || blocked_ || input_pending_ || receive_ != Receive::kArmed) return true;
-  // The receive must have lived through one whole call to the kernel since, and not have been cut by a full buffer.
+  // The receive must have lived through one whole call to the kernel since, and not have been cut by a full
+  // buffer.
   const std::uint32_t turn = context_->turn;
   if (turn == stop_turn || armed_turn_ == turn || full_turn_ == turn) return false;
   // Nothing to lose on a connection that was quiet for as long as we would linger.
@@ -298,6 +310,7 @@ bool ClientConnection::stop_if_served(std::uint32_t stop_turn) {
 
 void ClientConnection::release() {
   RC_CHECK(lifetime_ == Lifetime::kClosing && in_flight_ == 0);
+  RC_CHECK(!is_ready() && !is_starved());
   clear();
   if (handler_ != nullptr) {
     handler_->on_close(*this, reason_);

@@ -2,15 +2,16 @@
 //
 //   lifetime   free -> open -> draining -> closing -> free
 //                open:     input goes to the handler, output to the peer
-//                draining: no more input for the handler; pending output is sent, then the write side is shut down
-//                          and the peer's end of stream awaited for a moment (lingering), so that a reset cannot
-//                          overtake the last reply
+//                draining: no more input for the handler; pending output is sent, then the write side is shut
+//                down
+//                          and the peer's end of stream awaited for a moment (lingering), so that a reset
+//                          cannot overtake the last reply
 //                closing:  shutdown and cancel were issued; waits until no operation is in flight
 //   receive    armed | paused (output above high water, no buffer left, or work to do first) | ended
 //   send       idle | in flight (SendQueue::sending)
 //
-// The descriptor is closed and the slot freed only when in_flight_ is zero. Every event ends in settle(), which
-// brings the axes into a legal combination; check_invariants() says which ones are.
+// The descriptor is closed and the slot freed only when in_flight_ is zero. Every event ends in settle(),
+// which brings the axes into a legal combination; check_invariants() says which ones are.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +54,8 @@ class ClientConnection final : public Connection,
   void flush();
   // Buffers may be available again. Called when taken from the starved list.
   void feed();
-  // Orderly end of the server: begins to drain if everything that had arrived before `stop_turn` was answered. False
-  // if only another look at the kernel can tell.
+  // Orderly end of the server: begins to drain if everything that had arrived before `stop_turn` was
+  // answered. False if only another look at the kernel can tell.
   bool stop_if_served(std::uint32_t stop_turn);
   // Ends without waiting for output.
   void close_now(CloseReason reason);
@@ -112,19 +113,19 @@ class ClientConnection final : public Connection,
   int descriptor_ = -1;
   std::uint32_t slot_ = 0;
   std::uint32_t generation_ = 0;
-  std::uint32_t armed_turn_ = 0;      // turn in which the receive was armed
-  std::uint32_t served_turn_ = 0;     // last turn in which the handler was called
-  std::uint32_t full_turn_ = 0;       // last turn in which a whole buffer was filled: there may be more
-  std::uint32_t progress_tick_ = 0;   // of the last bytes received or sent
-  std::uint16_t in_flight_ = 0;       // operations whose last completion has not been seen
+  std::uint32_t armed_turn_ = 0;     // turn in which the receive was armed
+  std::uint32_t served_turn_ = 0;    // last turn in which the handler was called
+  std::uint32_t full_turn_ = 0;      // last turn in which a whole buffer was filled: there may be more
+  std::uint32_t progress_tick_ = 0;  // of the last bytes received or sent
+  std::uint16_t in_flight_ = 0;      // operations whose last completion has not been seen
   std::uint8_t cancels_in_flight_ = 0;
   Lifetime lifetime_ = Lifetime::kFree;
   Receive receive_ = Receive::kPaused;
   CloseReason reason_ = CloseReason::kPeer;
-  bool input_pending_ : 1 = false;    // there is input the handler has not been asked about
-  bool blocked_ : 1 = false;          // above high water, until below low water
-  bool lingering_ : 1 = false;        // write side shut down, peer's end of stream awaited
-  bool broken_ : 1 = false;           // the receive ended by an error
+  bool input_pending_ : 1 = false;  // there is input the handler has not been asked about
+  bool blocked_ : 1 = false;        // above high water, until below low water
+  bool lingering_ : 1 = false;      // write side shut down, peer's end of stream awaited
+  bool broken_ : 1 = false;         // the receive ended by an error
   PublishedConnection published_;
 };
 

@@ -18,7 +18,9 @@ unsigned HandoffSender::choose_worker() {
   return worker;
 }
 
-void HandoffSender::send(AcceptedDescriptor accepted) { attempt({accepted, 0, 0}); }
+void HandoffSender::send(AcceptedDescriptor accepted) {
+  attempt({accepted, 0, 0});
+}
 
 void HandoffSender::attempt(Pending pending) {
   pending.worker = choose_worker();
@@ -33,7 +35,8 @@ void HandoffSender::attempt(Pending pending) {
   const auto taken = posts_.take();
   if (taken.object == nullptr) return refused(pending);
   *taken.object = pending;
-  ring_.post(*port.ring, pending.accepted.descriptor, make_token(Operation::kHandoff, pending.accepted.listener),
+  ring_.post(*port.ring, pending.accepted.descriptor,
+             make_token(Operation::kHandoff, pending.accepted.listener),
              make_token(Operation::kPost, taken.slot, taken.generation));
 }
 
@@ -74,6 +77,8 @@ void HandoffSender::give_up(const Pending& pending) {
   ++abandoned_;
 }
 
-unsigned HandoffSender::take_abandoned() { return std::exchange(abandoned_, 0); }
+unsigned HandoffSender::take_abandoned() {
+  return std::exchange(abandoned_, 0);
+}
 
 }  // namespace ringcached::net

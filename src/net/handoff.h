@@ -1,8 +1,8 @@
 // The way of an accepted descriptor from the acceptor to a worker.
 //
-// By MSG_RING the descriptor travels as the result of a completion in the worker's ring; by eventfd it goes through
-// a lock-free queue and the worker is woken. Either way a descriptor is at every moment owned by one side, and one
-// that cannot be delivered is tried with the next worker, later again, and closed in the end.
+// By MSG_RING the descriptor travels as the result of a completion in the worker's ring; by eventfd it goes
+// through a lock-free queue and the worker is woken. Either way a descriptor is at every moment owned by one
+// side, and one that cannot be delivered is tried with the next worker, later again, and closed in the end.
 #pragma once
 
 #include <atomic>

@@ -1,9 +1,10 @@
-// Coarse deadlines for many connections: entries hang in buckets by due tick, one bucket is looked at per tick.
+// Coarse deadlines for many connections: entries hang in buckets by due tick, one bucket is looked at per
+// tick.
 //
-// Made for deadlines that are mostly put off: nothing happens here when a connection is active; the entry comes due,
-// its owner looks at the connection's last activity and schedules anew. A tick is whatever the owner says it is
-// (NetworkOptions::tick). Deadlines further away than the wheel's turn stay in their bucket for another turn.
-// Not thread-safe.
+// Made for deadlines that are mostly put off: nothing happens here when a connection is active; the entry
+// comes due, its owner looks at the connection's last activity and schedules anew. A tick is whatever the
+// owner says it is (NetworkOptions::tick). Deadlines further away than the wheel's turn stay in their bucket
+// for another turn. Not thread-safe.
 #pragma once
 
 #include <array>
@@ -30,7 +31,8 @@ class IdleWheel {
   }
   static void cancel(Entry& entry) { entry.unlink(); }
 
-  // Moves time to `now_tick` and calls `due(entry)` for each entry that has come due; it may schedule or cancel any.
+  // Moves time to `now_tick` and calls `due(entry)` for each entry that has come due; it may schedule or
+  // cancel any.
   template <typename Due>
   void advance(std::uint32_t now_tick, Due due) {
     const std::uint32_t elapsed = now_tick - now_;

@@ -77,7 +77,8 @@ bool InputQueue::extend(RecvBuffers& buffers, std::size_t seen) {
 
 void InputQueue::spill(RecvBuffers& buffers) {
   std::size_t bytes = 0;
-  for (std::uint16_t id = head_; id != RecvBuffers::kNone; id = buffers.next(id)) bytes += buffers.unread_bytes(id);
+  for (std::uint16_t id = head_; id != RecvBuffers::kNone; id = buffers.next(id))
+    bytes += buffers.unread_bytes(id);
   if (bytes == 0) return;
   reserve_tail(bytes - joined_);
   while (holds_buffers()) {
@@ -96,7 +97,8 @@ void InputQueue::clear(RecvBuffers& buffers) {
 void InputQueue::reserve_tail(std::size_t bytes) {
   if (tail_ != nullptr && tail_->capacity - tail_->end >= bytes) return;
   const std::size_t used = tail_bytes();
-  // Moving is worth it when at least half of the space was consumed; else grow, so that appending stays linear.
+  // Moving is worth it when at least half of the space was consumed; else grow, so that appending stays
+  // linear.
   if (tail_ != nullptr && tail_->begin >= tail_->capacity / 2 && tail_->capacity - used >= bytes) {
     std::memmove(tail_->data(), tail_->data() + tail_->begin, used);
     tail_->begin = 0;

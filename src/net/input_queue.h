@@ -1,4 +1,5 @@
-// The input of one connection that its handler has not consumed: a kept tail, then lent receive buffers in order.
+// The input of one connection that its handler has not consumed: a kept tail, then lent receive buffers in
+// order.
 //
 //   tail (heap)                      lent buffers
 //   +-----------------+---------+    +---------+--------------+   +--------------+
@@ -6,12 +7,13 @@
 //   +-----------------+---------+    +---------+--------------+   +--------------+
 //                      ^ a copy of the first bytes of the first lent buffer
 //
-// A handler sees one contiguous piece at a time: the first lent buffer where it lies, or the tail if there is one. A
-// tail comes into being when a request stretches over two buffers or has to wait; only a short piece of the next
-// buffer is joined to it (more, doubling, if that was not enough), and once the handler has consumed past the old
-// tail the rest is shown from the lent buffer again. So nothing is copied for a handler that consumes everything,
-// and every byte at most a bounded number of times for one that waits for a long line.
-// Not thread-safe; every call takes the worker's buffers, so that an idle connection need not hold their address.
+// A handler sees one contiguous piece at a time: the first lent buffer where it lies, or the tail if there is
+// one. A tail comes into being when a request stretches over two buffers or has to wait; only a short piece
+// of the next buffer is joined to it (more, doubling, if that was not enough), and once the handler has
+// consumed past the old tail the rest is shown from the lent buffer again. So nothing is copied for a handler
+// that consumes everything, and every byte at most a bounded number of times for one that waits for a long
+// line. Not thread-safe; every call takes the worker's buffers, so that an idle connection need not hold
+// their address.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +39,8 @@ class InputQueue {
   std::span<const char> front(const RecvBuffers& buffers) const;
   // Drops `bytes` from the front of what front() showed.
   void consume(RecvBuffers& buffers, std::size_t bytes);
-  // The handler left `seen` bytes that it was shown and needs more to go on: sees to it that front() shows more than
-  // those. False if there is no more until the peer sends it (no buffer is held then).
+  // The handler left `seen` bytes that it was shown and needs more to go on: sees to it that front() shows
+  // more than those. False if there is no more until the peer sends it (no buffer is held then).
   bool extend(RecvBuffers& buffers, std::size_t seen);
   // Copies what lies in lent buffers to the tail and gives them back.
   void spill(RecvBuffers& buffers);

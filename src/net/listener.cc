@@ -36,12 +36,14 @@ Status tcp_error(const ListenAddress& address, const char* step, int error) {
   std::string message = "cannot listen on " + display(address) + ": ";
   switch (error) {
     case EADDRINUSE:
-      return {StatusCode::kUnavailable, message + "the port is in use; stop the other server or choose another port"};
+      return {StatusCode::kUnavailable,
+              message + "the port is in use; stop the other server or choose another port"};
     case EACCES:
       return {StatusCode::kUnavailable,
               message + "no permission; ports below 1024 need CAP_NET_BIND_SERVICE, choose a higher one"};
     case EADDRNOTAVAIL:
-      return {StatusCode::kUnavailable, message + "this machine has no such address; check the listen address"};
+      return {StatusCode::kUnavailable,
+              message + "this machine has no such address; check the listen address"};
     case EMFILE:
     case ENFILE:
       return {StatusCode::kUnavailable, message + "too many open files; raise the limit (ulimit -n)"};
@@ -59,7 +61,8 @@ Status unix_error(const ListenAddress& address, const char* step, int error) {
       return {StatusCode::kUnavailable, message + "no permission; choose a directory this user may write to"};
     case ENOENT:
     case ENOTDIR:
-      return {StatusCode::kUnavailable, message + "the directory does not exist; create it or choose another path"};
+      return {StatusCode::kUnavailable,
+              message + "the directory does not exist; create it or choose another path"};
     case EADDRINUSE:
       return {StatusCode::kUnavailable,
               message + "the path is taken; stop the server that uses it or choose another path"};
@@ -75,11 +78,12 @@ Result<AddressList> resolve(const ListenAddress& address) {
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   const bool all = address.host.empty() || address.host == "*";
   addrinfo* list = nullptr;
-  const int error = getaddrinfo(all ? nullptr : address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list);
+  const int error =
+      getaddrinfo(all ? nullptr : address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list);
   if (error == 0) return AddressList(list);
   const std::string reason = error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error);
-  return Status(StatusCode::kNotFound,
-                "cannot listen on " + display(address) + ": " + reason + "; give an address or a name that resolves");
+  return Status(StatusCode::kNotFound, "cannot listen on " + display(address) + ": " + reason +
+                                           "; give an address or a name that resolves");
 }
 
 void set_port(sockaddr* address, std::uint16_t port) {
@@ -107,7 +111,8 @@ const char* listen_on(const addrinfo& address, int backlog, int& descriptor) {
   if (descriptor < 0) return "socket";
   if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return "SO_REUSEADDR";
   // An IPv6 listener takes IPv6 only: the IPv4 address has a listener of its own.
-  if (address.ai_family == AF_INET6 && setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
+  if (address.ai_family == AF_INET6 &&
+      setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
     return "IPV6_V6ONLY";
   }
   if (bind(descriptor, address.ai_addr, address.ai_addrlen) != 0) return "bind";
@@ -116,8 +121,8 @@ const char* listen_on(const addrinfo& address, int backlog, int& descriptor) {
 }
 
 // One listener per address of the list. EADDRINUSE with `ephemeral` asks the caller to try again.
-Status listen_on_all(const ListenAddress& asked, const addrinfo* list, int backlog, std::vector<Listener>& listeners,
-                     int& error) {
+Status listen_on_all(const ListenAddress& asked, const addrinfo* list, int backlog,
+                     std::vector<Listener>& listeners, int& error) {
   std::uint16_t port = asked.port;
   Status failure;
   error = 0;
@@ -155,10 +160,12 @@ Result<std::vector<Listener>> listen_tcp(const ListenAddress& asked, int backlog
 // Removes a socket file nobody answers on; anything else in the way is an error.
 Status clear_path(const ListenAddress& asked, const sockaddr_un& address) {
   struct stat file {};
-  if (lstat(asked.path.c_str(), &file) != 0) return errno == ENOENT ? Status() : unix_error(asked, "stat", errno);
+  if (lstat(asked.path.c_str(), &file) != 0)
+    return errno == ENOENT ? Status() : unix_error(asked, "stat", errno);
   if (!S_ISSOCK(file.st_mode)) {
-    return {StatusCode::kUnavailable, "cannot listen on unix:" + asked.path +
-                                          ": a file that is not a socket is there; remove it or choose another path"};
+    return {StatusCode::kUnavailable,
+            "cannot listen on unix:" + asked.path +
+                ": a file that is not a socket is there; remove it or choose another path"};
   }
   const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return unix_error(asked, "socket", errno);
@@ -176,7 +183,8 @@ Result<Listener> listen_unix(const ListenAddress& asked, int backlog) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (asked.path.empty() || asked.path.size() >= sizeof address.sun_path) {
-    return Status(StatusCode::kInvalidArgument, "cannot listen on unix:" + asked.path + ": the path must have 1 to " +
+    return Status(StatusCode::kInvalidArgument, "cannot listen on unix:" + asked.path +
+                                                    ": the path must have 1 to " +
                                                     std::to_string(sizeof address.sun_path - 1) + " bytes");
   }
   std::memcpy(address.sun_path, asked.path.data(), asked.path.size());
@@ -214,7 +222,9 @@ Listener::~Listener() {
   if (file.st_dev == file_device_ && file.st_ino == file_inode_) unlink(bound_.path.c_str());
 }
 
-int Listener::release_descriptor() { return std::exchange(descriptor_, -1); }
+int Listener::release_descriptor() {
+  return std::exchange(descriptor_, -1);
+}
 
 ListenerInfo Listener::info() const {
   ListenerInfo info;

@@ -36,8 +36,9 @@ class Listener {
   unsigned long file_device_ = 0, file_inode_ = 0;
 };
 
-// Opens all of them, a name that stands for several addresses giving several listeners. With port 0 all addresses of
-// one entry get the same port. On failure none is left open; the message names address, cause and remedy.
+// Opens all of them, a name that stands for several addresses giving several listeners. With port 0 all
+// addresses of one entry get the same port. On failure none is left open; the message names address, cause
+// and remedy.
 Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses, int backlog);
 
 }  // namespace ringcached::net

@@ -3,6 +3,8 @@
 //   caller's thread: create (bind, rings), start (threads), stop, join, stats, connections
 //   acceptor thread: Acceptor::begin, run_once until it ends    (tells the workers to stop as its last act)
 //   worker threads:  Worker::begin, run_once until it ends
+#include "ringcached/network.h"
+
 #include <pthread.h>
 #include <signal.h>
 
@@ -21,7 +23,6 @@
 #include "net/listener.h"
 #include "net/ring_uring.h"
 #include "net/worker.h"
-#include "ringcached/network.h"
 
 namespace ringcached::net {
 namespace {
@@ -31,7 +32,9 @@ constexpr unsigned kReceiveBuffersMax = 32768;  // the kernel's limit of a buffe
 constexpr unsigned kCompletionsPerSubmission = 8;
 constexpr unsigned kAcceptorSubmissions = 256;
 
-Status invalid(const std::string& what) { return {StatusCode::kInvalidArgument, "network options: " + what}; }
+Status invalid(const std::string& what) {
+  return {StatusCode::kInvalidArgument, "network options: " + what};
+}
 
 Status check(const NetworkOptions& options) {
   if (options.listeners.empty()) return invalid("at least one listener is needed");
@@ -44,7 +47,8 @@ Status check(const NetworkOptions& options) {
   if (options.receive_buffer_bytes < 64 || options.receive_buffer_bytes > (1U << 30)) {
     return invalid("receive_buffer_bytes must be 64 to 1 GiB");
   }
-  if (options.output_low_water > options.output_high_water) return invalid("output_low_water is above output_high_water");
+  if (options.output_low_water > options.output_high_water)
+    return invalid("output_low_water is above output_high_water");
   if (options.tick.count() < 1) return invalid("tick must be at least 1 ms");
   if (options.ring_entries == 0) return invalid("ring_entries must be at least 1");
   return {};
@@ -82,7 +86,8 @@ void block_signals() {
 
 class NetworkImplementation final : public Network {
  public:
-  NetworkImplementation(const NetworkOptions& options, NetworkHandler& handler) : options_(options), handler_(handler) {}
+  NetworkImplementation(const NetworkOptions& options, NetworkHandler& handler)
+      : options_(options), handler_(handler) {}
   ~NetworkImplementation() override {
     stop();
     join();
@@ -192,8 +197,9 @@ Status NetworkImplementation::start_workers(StartGate& gate) {
   for (unsigned i = 0; i < options_.workers; ++i) {
     auto handler = handler_.make_worker(i);
     if (handler == nullptr) return {StatusCode::kInternal, "the handler made no worker"};
-    workers_.push_back(std::make_unique<Worker>(i, options_, system_clock(), listener_infos_, connection_count_,
-                                                std::move(worker_rings_[i]), std::move(handler)));
+    workers_.push_back(std::make_unique<Worker>(i, options_, system_clock(), listener_infos_,
+                                                connection_count_, std::move(worker_rings_[i]),
+                                                std::move(handler)));
   }
   worker_rings_.clear();
   const std::vector<unsigned> cpus = allowed_cpus();

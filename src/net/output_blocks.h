@@ -4,8 +4,8 @@
 //   | header | copied bytes ->                  | free | reference n | ... | reference 0 |
 //   +--------+----------------------------------+------+------------+-----+-----------+
 //
-// Copied bytes grow upward; a reference (bytes that lie elsewhere and are sent from there) takes a record at the end
-// and remembers behind how many copied bytes it comes. So a queue of output needs nothing but blocks.
+// Copied bytes grow upward; a reference (bytes that lie elsewhere and are sent from there) takes a record at
+// the end and remembers behind how many copied bytes it comes. So a queue of output needs nothing but blocks.
 // Not thread-safe.
 #pragma once
 
@@ -36,14 +36,16 @@ struct OutputBlock {
 
   char* data() { return reinterpret_cast<char*>(this + 1); }
   char* data_end() { return data() + capacity; }
-  OutputReference& reference(unsigned i) { return reinterpret_cast<OutputReference*>(data_end())[-1 - static_cast<int>(i)]; }
+  OutputReference& reference(unsigned i) {
+    return reinterpret_cast<OutputReference*>(data_end())[-1 - static_cast<int>(i)];
+  }
 };
 
 class OutputBlockPool {
  public:
   static constexpr std::size_t kAllocationBytes = 16384;
-  // Headers are put at different offsets: at one and the same, the first lines of all blocks would compete for a few
-  // sets of the caches.
+  // Headers are put at different offsets: at one and the same, the first lines of all blocks would compete
+  // for a few sets of the caches.
   static constexpr std::size_t kColours = 16;
   static constexpr std::size_t kColourStep = 128;
   static constexpr std::size_t kColourBytesMax = (kColours - 1) * kColourStep;

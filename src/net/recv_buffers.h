@@ -1,8 +1,8 @@
 // The worker's side of the receive buffers the kernel fills: which are lent to us, and which part is unread.
 //
-// A completion lends a buffer; connections keep lent ones in a queue that runs through the records here, so a queue
-// costs its connection two numbers. Buffers given back are collected and returned to the kernel once per turn.
-// Not thread-safe.
+// A completion lends a buffer; connections keep lent ones in a queue that runs through the records here, so a
+// queue costs its connection two numbers. Buffers given back are collected and returned to the kernel once
+// per turn. Not thread-safe.
 #pragma once
 
 #include <cstdint>

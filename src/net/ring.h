@@ -1,14 +1,16 @@
 // The seam to the kernel: everything the engine asks of it passes here.
 //
-// Implementations: io_uring (ring_uring.cc), a simulated ring for tests (tests/support/sim_ring.h); epoll later.
-// The implementation is chosen at start. Calls are coarse (one per operation queued, one per batch reaped, one per
-// turn), so that an indirect call does not show.
+// Implementations: io_uring (ring_uring.cc), a simulated ring for tests (tests/support/sim_ring.h); epoll
+// later. The implementation is chosen at start. Calls are coarse (one per operation queued, one per batch
+// reaped, one per turn), so that an indirect call does not show.
 //
-// Threads: a Ring belongs to the thread that called enable(). Only wake(), post() into another ring and native
-// handle queries may touch a ring from outside, as said at each.
-// Completions: every operation yields exactly one completion without kMore, in any order; a multishot operation
-// yields any number with kMore before it. Missing kMore is the only sign that a multishot operation has ended,
-// whatever `result` is. Memory given to an operation belongs to it until that completion was reaped.
+// Threads: a Ring belongs to the thread that called enable(). From outside only wake() may be called, and the
+// ring may be named as the target of another ring's post().
+//
+// Completions: every operation yields exactly one completion without kMore, in any order; a multishot
+// operation yields any number with kMore before it. Missing kMore is the only sign that a multishot operation
+// has ended, whatever `result` is. Memory given to an operation belongs to it until that completion was
+// reaped.
 #pragma once
 
 #include <sys/socket.h>
@@ -28,7 +30,7 @@ using Token = std::uint64_t;
 
 struct Completion {
   Token token = 0;
-  std::int32_t result = 0;   // >= 0, or a negated errno
+  std::int32_t result = 0;  // >= 0, or a negated errno
   std::uint32_t flags = 0;
 
   static constexpr std::uint32_t kHasBuffer = 1U << 0;  // same bit as IORING_CQE_F_BUFFER
@@ -54,27 +56,36 @@ class Ring {
   // Called once by the thread that will own the ring, before any operation is queued.
   virtual Status enable() = 0;
 
-  // --- Operations. Each queues one submission; when the queue is full it is flushed to the kernel first, so these
-  // --- calls do not fail. Errors arrive as completions.
-  virtual void accept_multishot(int listener, Token token) = 0;        // result: the accepted descriptor
-  virtual void receive_multishot(int socket, Token token) = 0;         // result: bytes in a lent buffer; 0 at end of stream
+  // --- Operations. Each queues one submission; when the queue is full it is flushed to the kernel first, so
+  // --- these calls do not fail. Errors arrive as completions.
+
+  // The listener must be a blocking one. result: the accepted descriptor, blocking and close-on-exec.
+  virtual void accept_multishot(int listener, Token token) = 0;
+  // result: bytes in a lent buffer; 0 at the end of the stream; -ENOBUFS when no buffer is left, at once if
+  // there is none when it is queued.
+  virtual void receive_multishot(int socket, Token token) = 0;
   // One send per socket at a time. `data` may be sent short; the caller sends the rest.
   virtual void send(int socket, std::span<const char> data, Token token) = 0;
   // `message` and everything it refers to belong to the operation.
   virtual void send_message(int socket, const msghdr& message, Token token) = 0;
-  // Cancels the operation queued with `target`. Completes with 0, -ENOENT or -EALREADY; the target completes too.
+  // Cancels the operation queued with `target`. Completes with 0, -ENOENT or -EALREADY, before or after the
+  // target's own final completion.
   virtual void cancel(Token target, Token token) = 0;
   // Completes with -ETIME after `delay`, or -ECANCELED.
   virtual void timeout(std::chrono::nanoseconds delay, Token token) = 0;
   // Watches a descriptor (signalfd) for readability: one completion with kMore per readiness.
   virtual void poll_readable_multishot(int descriptor, Token token) = 0;
-  // MSG_RING: delivers Completion{target_token, result} into `target` (a ring of the same implementation, enabled),
-  // then completes here with 0 or a negated errno (-EOVERFLOW, -EBADFD when the target is not enabled or gone).
+  // MSG_RING: delivers Completion{target_token, result} into `target` (a ring of the same implementation,
+  // enabled), then completes here with 0 or a negated errno (-EOVERFLOW, -EBADFD when the target is not
+  // enabled or gone).
   virtual void post(Ring& target, std::int32_t result, Token target_token, Token token) = 0;
 
   // --- Wake-up by eventfd, the other hand-off path. arm_wake() makes the next wake() complete `token` here.
-  virtual void arm_wake(Token token) = 0;   // one completion per arming; coalesces wakes in between
-  virtual void wake() = 0;                  // any thread; async-signal-safe
+
+  // One completion (result > 0) per arming; wakes in between are one.
+  virtual void arm_wake(Token token) = 0;
+  // Any thread; async-signal-safe.
+  virtual void wake() = 0;
 
   // --- Receive buffers lent by receive_multishot.
   virtual std::span<char> buffer(std::uint16_t id) = 0;
@@ -82,17 +93,21 @@ class Ring {
   virtual void return_buffers(std::span<const std::uint16_t> ids) = 0;
 
   // --- The turn.
-  // Submits what is queued and waits until at least `completions_min` completions can be reaped or `timeout` is over
-  // (zero: do not wait; max(): no limit). Returns 0, or a negated errno the caller treats as "go on" (-EINTR,
-  // -EAGAIN, -EBUSY, -ETIME); anything else is a bug in the caller or a dead ring.
+  // Submits what is queued and waits until at least `completions_min` completions can be reaped or `timeout`
+  // is over (zero: do not wait; max(): no limit). Returns 0, or a negated errno the caller treats as "go on"
+  // (-EINTR, -EAGAIN, -EBUSY, -ETIME); anything else is a bug in the caller or a dead ring. 0 promises no
+  // completion: a wait that ended early after submitting something is a 0, too. At most one system call, none
+  // when there is nothing to submit, to wait for or to fetch.
   virtual int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) = 0;
   // Copies up to out.size() completions out, oldest first; returns how many.
   virtual unsigned reap(std::span<Completion> out) = 0;
 
   // --- Descriptor calls that complete at once (plain system calls behind the same seam).
-  virtual int close_socket(int socket) = 0;                 // 0 or a negated errno
+  virtual int close_socket(int socket) = 0;  // 0 or a negated errno
   virtual int shutdown_socket(int socket, int how) = 0;
-  virtual int configure_accepted(int socket, bool tcp) = 0; // TCP_NODELAY and friends
+  // TCP_NODELAY and SO_KEEPALIVE if `tcp`. -EBADF or -ENOTSOCK, for either kind, tell that an accept has
+  // reported a descriptor that is none.
+  virtual int configure_accepted(int socket, bool tcp) = 0;
   virtual int peer_address(int socket, sockaddr_storage& address, socklen_t& length) = 0;
   // Writes a short farewell (the refusal line) without waiting: bytes written or a negated errno.
   virtual int send_now(int socket, std::span<const char> data) = 0;

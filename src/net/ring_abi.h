@@ -38,6 +38,15 @@ struct BufferRingRegistration {
 };
 static_assert(sizeof(BufferRingRegistration) == 40);
 
+// One entry of a buffer ring (5.19). liburing has it too; here so that it can be used without that header.
+struct BufferEntry {
+  std::uint64_t address;
+  std::uint32_t bytes;
+  std::uint16_t id;
+  std::uint16_t tail;  // of the ring, in the first entry; unused in the others
+};
+static_assert(sizeof(BufferEntry) == 16);
+
 // Argument of io_uring_enter(2) with IORING_ENTER_EXT_ARG. liburing 2.3 calls `min_wait_us` padding.
 struct EnterArgument {
   std::uint64_t signal_mask = 0;

@@ -20,24 +20,15 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "net/buffer_block.h"
 #include "net/ring_abi.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RC_ADDRESS_SANITIZER 1
-#endif
+#if defined(__SANITIZE_THREAD__)
+#define RC_THREAD_SANITIZER 1
+#elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define RC_THREAD_SANITIZER 1
 #endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define RC_ADDRESS_SANITIZER 1
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define RC_THREAD_SANITIZER 1
-#endif
-#ifdef RC_ADDRESS_SANITIZER
-#include <sanitizer/asan_interface.h>
 #endif
 #ifdef RC_THREAD_SANITIZER
 #include <sanitizer/tsan_interface.h>
@@ -55,7 +46,6 @@ constexpr int kMemoryAttempts = 10;
 constexpr unsigned kMemoryPauseUs = 100'000;
 constexpr unsigned kReceiveBuffersMax = 1U << 15;   // the kernel's limit for a buffer ring
 constexpr std::size_t kSendBytesMax = 0x7FFF'F000;  // the kernel's limit for one transfer (MAX_RW_COUNT)
-constexpr std::size_t kPageBytes = 4096;
 
 // The flags are copied as they are.
 static_assert(Completion::kHasBuffer == IORING_CQE_F_BUFFER && Completion::kMore == IORING_CQE_F_MORE);
@@ -77,106 +67,6 @@ void store_release(T* shared, T value) {
 int result_of(int return_value) {
   return return_value < 0 ? -errno : return_value;
 }
-
-// The receive buffers and, in front of them, the ring by which they are lent to the kernel: one mapping.
-class BufferBlock {
- public:
-  BufferBlock() = default;
-  ~BufferBlock() {
-    if (block_ == nullptr) return;
-    unpoison(buffers_, std::size_t{count_} * bytes_each_);
-    munmap(block_, block_bytes_);
-  }
-  BufferBlock(const BufferBlock&) = delete;
-  BufferBlock& operator=(const BufferBlock&) = delete;
-
-  // False when there is no memory. Pages come into being when the owner's kernel side first writes them, so
-  // they lie on the owner's node.
-  bool map(unsigned count, unsigned bytes_each) {
-    const std::size_t ring_bytes = (count * sizeof(io_uring_buf) + kPageBytes - 1) / kPageBytes * kPageBytes;
-    block_bytes_ = ring_bytes + std::size_t{count} * bytes_each;
-    void* block = mmap(nullptr, block_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED) return false;
-    block_ = static_cast<char*>(block);
-    entries_ = reinterpret_cast<io_uring_buf*>(block_);
-    buffers_ = block_ + ring_bytes;
-    count_ = count;
-    bytes_each_ = bytes_each;
-    return true;
-  }
-
-  int register_with(int ring_descriptor) {
-    abi::BufferRingRegistration registration;
-    registration.ring_address = reinterpret_cast<std::uint64_t>(block_);
-    registration.ring_entries = count_;
-    registration.group = kBufferGroup;
-    return io_uring_register(static_cast<unsigned>(ring_descriptor), IORING_REGISTER_PBUF_RING, &registration,
-                             1);
-  }
-
-  void lend_all() {
-    for (unsigned id = 0; id < count_; ++id) stage(static_cast<std::uint16_t>(id), id);
-    publish(count_);
-  }
-
-  void give_back(std::span<const std::uint16_t> ids) {
-    unsigned offset = 0;
-    for (const std::uint16_t id : ids) {
-      RC_DCHECK(id < count_);
-      stage(id, offset++);
-    }
-    publish(offset);
-  }
-
-  std::span<char> buffer(std::uint16_t id) {
-    RC_DCHECK(id < count_);
-    return {buffers_ + std::size_t{id} * bytes_each_, bytes_each_};
-  }
-
-  // The buffer of a completion just reaped: readable until it is given back.
-  void on_filled([[maybe_unused]] std::uint16_t id) {
-#ifdef RC_ADDRESS_SANITIZER
-    unpoison(buffer(id).data(), bytes_each_);
-#endif
-  }
-  unsigned count() const {
-    return count_;
-  }
-
- private:
-  void stage(std::uint16_t id, unsigned offset) {
-    // Field by field: the fourth one of the first entry is the ring's tail.
-    io_uring_buf& entry = entries_[(tail_ + offset) & (count_ - 1)];
-    char* memory = buffers_ + std::size_t{id} * bytes_each_;
-    entry.addr = reinterpret_cast<std::uint64_t>(memory);
-    entry.len = bytes_each_;
-    entry.bid = id;
-    poison(memory, bytes_each_);
-  }
-  void publish(unsigned count) {
-    tail_ = static_cast<std::uint16_t>(tail_ + count);
-    store_release(&entries_[0].resv, tail_);
-  }
-
-  static void poison([[maybe_unused]] char* memory, [[maybe_unused]] std::size_t bytes) {
-#ifdef RC_ADDRESS_SANITIZER
-    ASAN_POISON_MEMORY_REGION(memory, bytes);
-#endif
-  }
-  static void unpoison([[maybe_unused]] char* memory, [[maybe_unused]] std::size_t bytes) {
-#ifdef RC_ADDRESS_SANITIZER
-    ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
-#endif
-  }
-
-  char* block_ = nullptr;
-  io_uring_buf* entries_ = nullptr;
-  char* buffers_ = nullptr;
-  std::size_t block_bytes_ = 0;
-  unsigned count_ = 0;
-  unsigned bytes_each_ = 0;
-  std::uint16_t tail_ = 0;
-};
 
 class UringRing final : public Ring {
  public:
@@ -281,7 +171,8 @@ int UringRing::create(const RingOptions& options) {
   if (event_descriptor_ < 0) return -errno;
   if (options.receive_buffers == 0) return 0;
   if (!buffers_.map(options.receive_buffers, options.receive_buffer_bytes)) return -ENOMEM;
-  result = buffers_.register_with(native_.ring_fd);
+  const abi::BufferRingRegistration registration = buffers_.registration(kBufferGroup);
+  result = io_uring_register(enter_descriptor_, IORING_REGISTER_PBUF_RING, &registration, 1);
   if (result < 0) return result;
   buffers_.lend_all();
   return 0;
@@ -358,8 +249,7 @@ inline unsigned UringRing::publish_queued() {
 
 inline int UringRing::enter(unsigned submissions, unsigned completions_min, unsigned flags,
                             const void* argument, std::size_t bytes) {
-  // The thread sanitizer's and liburing's view of the last two parameters is a signal mask; with EXT_ARG it
-  // is not.
+  // Declared as a signal mask; with EXT_ARG the kernel takes it for an EnterArgument.
   return io_uring_enter2(enter_descriptor_, submissions, completions_min, flags | enter_flags_,
                          static_cast<sigset_t*>(const_cast<void*>(argument)), bytes);
 }
@@ -481,7 +371,7 @@ unsigned UringRing::reap(std::span<Completion> out) {
 #ifdef RC_THREAD_SANITIZER
   __tsan_acquire(&handoff_);
 #endif
-#ifdef RC_ADDRESS_SANITIZER
+#if RC_POISONS_BUFFERS
   for (const Completion& completion : out.first(count)) {
     if (completion.has_buffer()) buffers_.on_filled(completion.buffer_id());
   }

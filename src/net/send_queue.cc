@@ -26,7 +26,9 @@ void Output::reference(std::span<const char> bytes, OutputPin pin) {
   static_cast<net::SendQueue*>(this)->add_reference(bytes, pin);
 }
 
-std::size_t Output::pending() const { return static_cast<const net::SendQueue*>(this)->unsent(); }
+std::size_t Output::pending() const {
+  return static_cast<const net::SendQueue*>(this)->unsent();
+}
 
 }  // namespace ringcached
 
@@ -69,7 +71,8 @@ void SendQueue::add_reference(std::span<const char> bytes, OutputPin pin) {
   if (bytes.empty()) return release(pin);
   if (available() < sizeof(OutputReference)) add_block();
   limit_ -= sizeof(OutputReference);
-  new (limit_) OutputReference{bytes.data(), bytes.size(), pin, static_cast<std::uint32_t>(cursor_ - tail_->data())};
+  new (limit_)
+      OutputReference{bytes.data(), bytes.size(), pin, static_cast<std::uint32_t>(cursor_ - tail_->data())};
   ++tail_->references;
   counted_ += bytes.size();
 }

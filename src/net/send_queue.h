@@ -1,8 +1,8 @@
 // The output of one connection: what handlers write through Output, and the one send that carries it away.
 //
-// Bytes live in blocks (net/output_blocks.h). begin() describes everything unsent as one send; while that is in
-// flight more may be written behind it; complete() drops what the kernel took, releases references that are done and
-// gives blocks back. An empty queue holds no block. Not thread-safe.
+// Bytes live in blocks (net/output_blocks.h). begin() describes everything unsent as one send; while that is
+// in flight more may be written behind it; complete() drops what the kernel took, releases references that
+// are done and gives blocks back. An empty queue holds no block. Not thread-safe.
 #pragma once
 
 #include <sys/socket.h>

@@ -5,8 +5,8 @@
 //   | op (8)  |   generation (24)    |       slot (32)       |
 //   +---------+----------------------+-----------------------+
 //
-// slot and generation name a connection (base/slot_pool.h); operations without one give the number a meaning of
-// their own (an accept: the listener; a hand-off: the listener its descriptor came from).
+// slot and generation name a connection (base/slot_pool.h); operations without one give the number a meaning
+// of their own (an accept: the listener; a hand-off: the listener its descriptor came from).
 #pragma once
 
 #include <cstdint>
@@ -31,12 +31,17 @@ inline constexpr std::uint32_t kTokenGenerationMax = (1U << 24) - 1;
 static_assert(SlotPool<int>::kGenerationMax <= kTokenGenerationMax);
 
 constexpr Token make_token(Operation operation, std::uint32_t slot = 0, std::uint32_t generation = 0) {
-  return static_cast<Token>(operation) << 56 | static_cast<Token>(generation & kTokenGenerationMax) << 32 | slot;
+  return static_cast<Token>(operation) << 56 | static_cast<Token>(generation & kTokenGenerationMax) << 32 |
+         slot;
 }
-constexpr Operation token_operation(Token token) { return static_cast<Operation>(token >> 56); }
+constexpr Operation token_operation(Token token) {
+  return static_cast<Operation>(token >> 56);
+}
 constexpr std::uint32_t token_generation(Token token) {
   return static_cast<std::uint32_t>(token >> 32) & kTokenGenerationMax;
 }
-constexpr std::uint32_t token_slot(Token token) { return static_cast<std::uint32_t>(token); }
+constexpr std::uint32_t token_slot(Token token) {
+  return static_cast<std::uint32_t>(token);
+}
 
 }  // namespace ringcached::net

@@ -9,8 +9,8 @@ namespace {
 
 // Completions copied out of the ring at a time.
 constexpr std::size_t kBatch = 256;
-// How often one connection may be shown its input in a turn, and all of them together. The bound is on the time until
-// the replies of a turn leave: a call is a handler's request budget, some 10 microseconds.
+// How often one connection may be shown its input in a turn, and all of them together. The bound is on the
+// time until the replies of a turn leave: a call is a handler's request budget, some 10 microseconds.
 constexpr std::size_t kCallsPerConnection = 64;
 constexpr std::size_t kCallsPerTurnMax = 512;
 // Slots beyond the limit on connections: those accepted in the moment the limit was reached.
@@ -140,8 +140,8 @@ void Worker::on_wake() {
   context_.stopping = true;
   stop_turn_ = context_.turn;
   stop_deadline_ns_ =
-      clock_.monotonic_ns() + static_cast<std::uint64_t>(
-                                  std::chrono::nanoseconds(context_.options.stop_deadline).count());
+      clock_.monotonic_ns() +
+      static_cast<std::uint64_t>(std::chrono::nanoseconds(context_.options.stop_deadline).count());
 }
 
 void Worker::on_timer() {
@@ -150,7 +150,8 @@ void Worker::on_timer() {
   const auto tick_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(context_.options.tick).count());
   const auto tick = static_cast<std::uint32_t>((now_ns - start_ns_) / tick_ns);
   tick_.store(tick, std::memory_order_relaxed);
-  context_.wheel.advance(tick, [](IdleWheel::Entry& entry) { static_cast<ClientConnection&>(entry).on_due(); });
+  context_.wheel.advance(tick,
+                         [](IdleWheel::Entry& entry) { static_cast<ClientConnection&>(entry).on_due(); });
   context_.output.blocks.trim();
   handler_->on_tick();
   if (context_.stopping && now_ns >= stop_deadline_ns_) force_close_all();
@@ -158,7 +159,8 @@ void Worker::on_timer() {
 
 // --- The turn's work
 
-// Each connection with input is shown it at least once; those that are back in the list for more come after them.
+// Each connection with input is shown it at least once; those that are back in the list for more come after
+// them.
 void Worker::run_rounds() {
   std::size_t calls = 0;
   std::size_t connections = 0;
@@ -206,7 +208,8 @@ void Worker::stop_step() {
 }
 
 void Worker::force_close_all() {
-  connections_.for_each_taken([](ClientConnection& connection) { connection.close_now(CloseReason::kShutdown); });
+  connections_.for_each_taken(
+      [](ClientConnection& connection) { connection.close_now(CloseReason::kShutdown); });
 }
 
 }  // namespace ringcached::net

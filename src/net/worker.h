@@ -1,11 +1,12 @@
 // One worker: a ring, its receive buffers, and any number of connections, driven turn by turn.
 //
 //   turn:  wait (one submit_and_wait) -> reap all completions -> dispatch each to its connection
-//          -> rounds: every connection with input is shown it, those that yield again and again behind the others
+//          -> rounds: every connection with input is shown it, those that yield again and again behind the
+//          others
 //          -> on_turn -> one send per connection with output -> release ended connections -> return buffers
 //
-// No thread lives here: run_once() is called by the thread that called begin() (network.cc), or by a test over a
-// simulated ring.
+// No thread lives here: run_once() is called by the thread that called begin() (network.cc), or by a test
+// over a simulated ring.
 #pragma once
 
 #include <atomic>
@@ -26,10 +27,12 @@ namespace ringcached::net {
 
 class Worker {
  public:
-  // `ring` was created with options.receive_buffers of options.receive_buffer_bytes. `connections` counts those of
-  // all workers: the acceptor adds, the worker subtracts. Everything referred to must outlive the worker.
-  Worker(unsigned index, const NetworkOptions& options, const Clock& clock, std::span<const ListenerInfo> listeners,
-         std::atomic<std::uint32_t>& connections, std::unique_ptr<Ring> ring, std::unique_ptr<WorkerHandler> handler);
+  // `ring` was created with options.receive_buffers of options.receive_buffer_bytes. `connections` counts
+  // those of all workers: the acceptor adds, the worker subtracts. Everything referred to must outlive the
+  // worker.
+  Worker(unsigned index, const NetworkOptions& options, const Clock& clock,
+         std::span<const ListenerInfo> listeners, std::atomic<std::uint32_t>& connections,
+         std::unique_ptr<Ring> ring, std::unique_ptr<WorkerHandler> handler);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -37,7 +40,8 @@ class Worker {
   // --- The worker's thread.
   // Takes possession of the ring and calls the handler's on_start.
   Status begin();
-  // One turn. False when an orderly end is complete: no connection is left and none will come; on_stop was called.
+  // One turn. False when an orderly end is complete: no connection is left and none will come; on_stop was
+  // called.
   bool run_once();
 
   // --- Any thread.

@@ -235,8 +235,8 @@ Status give_file_to(const std::string& path, const std::string& user) {
   if (::geteuid() != 0 || user.empty()) return {};
   const passwd* entry = ::getpwnam(user.c_str());
   if (entry == nullptr || ::lchown(path.c_str(), entry->pw_uid, entry->pw_gid) == 0) return {};
-  return unavailable("cannot give " + escaped(path, 200) + " to user " + escaped(user, 80) + ": " + cause(errno) +
-                     "; start as that user, or use a file system that has owners");
+  return unavailable("cannot give " + escaped(path, 200) + " to user " + escaped(user, 80) + ": " +
+                     cause(errno) + "; start as that user, or use a file system that has owners");
 }
 
 Status raise_descriptor_limit(std::uint64_t connections, std::uint64_t own) {

@@ -12,7 +12,8 @@ namespace {
 // Chunks taken from the remote list per allocation; the rest waits for the next ones.
 constexpr unsigned kRemoteBatch = 128;
 constexpr unsigned kLimboBatch = 2;
-// A page that has become empty goes back to the pool when its lane has this many pages' worth of free chunks besides.
+// A page that has become empty goes back to the pool when its lane has this many pages' worth of free chunks
+// besides.
 constexpr std::size_t kSparePages = 1;
 
 }  // namespace
@@ -75,10 +76,12 @@ PageId Arena::Impl::detach(Lane& lane, std::uint32_t slot) {
 
 // The chunk is free again, or in limbo until its pins are gone. True when its page is empty.
 bool Arena::Impl::give_back(Lane& lane, ChunkAddress chunk) {
-  if (lane.chunk_bytes() >= PagePool::kPinGrainBytes && pool.pins(chunk).load(std::memory_order_seq_cst) != 0) {
+  if (lane.chunk_bytes() >= PagePool::kPinGrainBytes &&
+      pool.pins(chunk).load(std::memory_order_seq_cst) != 0) {
     std::byte* const memory = pool.chunk_pointer(chunk);
     const std::uint32_t state = chunk_state(memory).load(std::memory_order_relaxed);
-    chunk_state(memory).store((state & ~7U) | static_cast<std::uint32_t>(ChunkKind::kLimbo), std::memory_order_relaxed);
+    chunk_state(memory).store((state & ~7U) | static_cast<std::uint32_t>(ChunkKind::kLimbo),
+                              std::memory_order_relaxed);
     chunk_link(memory).store(kNoChunk, std::memory_order_relaxed);
     if (limbo_last == kNoChunk) {
       limbo_first = chunk;
@@ -89,7 +92,7 @@ bool Arena::Impl::give_back(Lane& lane, ChunkAddress chunk) {
     return false;
   }
   const bool empty = lane.put(chunk);
-  lane.compact_if_due();
+  if (!emptying) lane.compact_if_due();
   return empty;
 }
 
@@ -128,23 +131,26 @@ Arena::Arena(const Options& options, PagePool& pool, const SlabClasses& classes,
 
 Arena::~Arena() = default;
 
-unsigned Arena::id() const { return impl_->options.id; }
+unsigned Arena::id() const {
+  return impl_->options.id;
+}
 
 Chunk Arena::allocate(unsigned slab_class) {
   Impl& impl = *impl_;
   RC_CHECK(slab_class >= 1 && slab_class <= impl.classes.count());
   Impl::Leaving leaving(impl.pool);
-  {
-    const std::lock_guard guard(impl.lock);
-    impl.drain_remote(kRemoteBatch, &leaving);
-    impl.recheck_limbo(&leaving);
+  std::unique_lock guard(impl.lock);
+  impl.drain_remote(kRemoteBatch, &leaving);
+  impl.recheck_limbo(&leaving);
+  if (const Chunk chunk = impl.take(slab_class)) return chunk;
+  if (impl.pool.pages_free() != 0) {
+    guard.unlock();
+    const PageId page = impl.pool.acquire(impl.options.node);
+    guard.lock();
+    if (page != kNoPage && !impl.attach(slab_class, page)) leaving.add(page);
+    // Tried without a page too: another thread may have given something back meanwhile.
     if (const Chunk chunk = impl.take(slab_class)) return chunk;
   }
-  const PageId page = impl.pool.acquire(impl.options.node);
-  const std::lock_guard guard(impl.lock);
-  if (page != kNoPage && !impl.attach(slab_class, page)) leaving.add(page);
-  // Tried without a page too: another thread may have given something back meanwhile.
-  if (const Chunk chunk = impl.take(slab_class)) return chunk;
   const Chunk chunk = impl.allocate_under_pressure(slab_class, leaving);
   if (!chunk) ++impl.per_class[slab_class].stats.out_of_memory;
   return chunk;
@@ -155,8 +161,8 @@ void Arena::publish(Chunk chunk, unsigned slab_class, std::uint32_t fingerprint)
   if (!impl.options.evict) return;
   const std::lock_guard guard(impl.lock);
   const PageInfo& info = impl.pool.info(impl.pool.page_of(chunk.address));
-  // The item may be gone already, and its page with it.
-  if (info.slab_class.load(std::memory_order_relaxed) != slab_class ||
+  // The item may be gone already, and its page with it: another arena may be taking that page into use now.
+  if (info.slab_class.load(std::memory_order_acquire) != slab_class ||
       info.arena.load(std::memory_order_relaxed) != impl.options.id) {
     return;
   }
@@ -176,7 +182,8 @@ void Arena::free_remote(ChunkAddress chunk) {
   ChunkAddress first = impl_->remote.load(std::memory_order_relaxed);
   do {
     link.store(first, std::memory_order_relaxed);
-  } while (!impl_->remote.compare_exchange_weak(first, chunk, std::memory_order_release, std::memory_order_relaxed));
+  } while (!impl_->remote.compare_exchange_weak(first, chunk, std::memory_order_release,
+                                                std::memory_order_relaxed));
 }
 
 bool Arena::give_page(unsigned slab_class) {

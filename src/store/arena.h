@@ -1,10 +1,11 @@
-// The slab memory of one worker: pages cut into chunks by class, free lists, and the S3-FIFO queues that decide which
-// item makes room. Eviction is per class of this arena, as in Yang et al., "FIFO queues are all you need for cache
-// eviction" (SOSP 2023), with one re-access enough for promotion (the variant measured best here).
+// The slab memory of one worker: pages cut into chunks by class, free lists, and the S3-FIFO queues that
+// decide which item makes room. Eviction is per class of this arena, as in Yang et al., "FIFO queues are all
+// you need for cache eviction" (SOSP 2023), with one re-access enough for promotion (the variant measured
+// best here).
 //
-// Threads: the owning worker calls allocate, publish, free_chunk. Others may call free_remote (lock-free) at any time,
-// and any call marked [any] under the arena's spin lock, which is otherwise touched by the owner alone.
-// Lock order: arena lock, then bucket lock (inside ItemOwner's calls). Never the other way round.
+// Threads: the owning worker calls allocate, publish, free_chunk. Others may call free_remote (lock-free) at
+// any time, and any call marked [any] under the arena's spin lock, which is otherwise touched by the owner
+// alone. Lock order: arena lock, then bucket lock (inside ItemOwner's calls). Never the other way round.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +30,7 @@ struct ArenaClassStats {
 
 struct Chunk {
   ChunkAddress address = kNoChunk;
-  std::uint32_t generation = 0;   // to be kept in the chunk's state word by the filler
+  std::uint32_t generation = 0;  // to be kept in the chunk's state word by the filler
   explicit operator bool() const { return address != kNoChunk; }
 };
 
@@ -38,49 +39,52 @@ class Arena {
   struct Options {
     unsigned id = 0;
     unsigned node = 0;
-    bool evict = true;          // false: -M
-    bool lru = false;           // the compatibility switch: close to LRU order instead of S3-FIFO
+    bool evict = true;  // false: -M
+    bool lru = false;   // the compatibility switch: close to LRU order instead of S3-FIFO
     unsigned small_percent = 10;
     std::uint32_t lane_pages_max = ~0U;  // pages that one set of queues addresses; lowered by tests only
   };
   Arena(const Options& options, PagePool& pool, const SlabClasses& classes, ItemOwner& owner);
   ~Arena();
 
-  // A chunk of kind kFilling. Order: remote frees, free list, a new page of the pool, eviction in the class, a page
-  // taken from another class of this arena. Empty when all of that failed, or with evict == false when memory is used
-  // up. Never waits; the work is bounded by kEvictionTries calls of try_evict or, where the class has nothing to evict,
-  // by a few pages' items. [any], so that a worker without memory can use another's.
+  // A chunk of kind kFilling. Order: remote frees, free list, a new page of the pool, eviction in the class,
+  // a page taken from another class of this arena. Empty when all of that failed, or with evict == false when
+  // memory is used up. Never waits; the work is bounded by kEvictionTries calls of try_evict or, where the
+  // class has nothing to evict, by a few pages' items. [any], so that a worker without memory can use
+  // another's.
   Chunk allocate(unsigned slab_class);
   // Entries looked at before one is evicted whatever its counter says.
   static constexpr unsigned kEvictionTries = 64;
 
-  // The filled chunk is an item now (state kItem, linked): enters the small queue, or main when `fingerprint` is a
-  // ghost. Parts of chains are not published. An item that is not published (or for whose queue entry there was no
-  // memory) is evicted only when its page is taken. [any]
+  // The filled chunk is an item now (state kItem, linked): enters the small queue, or main when `fingerprint`
+  // is a ghost. Parts of chains are not published. An item that is not published (or for whose queue entry
+  // there was no memory) is evicted only when its page is taken. [any]
   void publish(Chunk chunk, unsigned slab_class, std::uint32_t fingerprint);
 
-  // Gives back a chunk of this arena that is not linked (filled and discarded, unlinked, part of a chain): gives it
-  // another generation, poisons it. While a chunk of at least PagePool::kPinGrainBytes is pinned it stays as it is, but
-  // for bytes 0-7 and the kind (kLimbo); parts of chains have no pins, so give back those of a pinned item only when
-  // the pins are gone. [any] under the lock; not from within ItemOwner.
+  // Gives back a chunk of this arena that is not linked (filled and discarded, unlinked, part of a chain):
+  // gives it another generation, poisons it. While a chunk of at least PagePool::kPinGrainBytes is pinned it
+  // stays as it is, but for bytes 0-7 and the kind (kLimbo); parts of chains have no pins, so give back those
+  // of a pinned item only when the pins are gone. [any] under the lock; not from within ItemOwner.
   void free_chunk(ChunkAddress chunk);
-  // The same without the lock, from any thread and from within ItemOwner: pushes to a lock-free list that allocate()
-  // and others empty. Until then the chunk's state word stays as it is.
+  // The same without the lock, from any thread and from within ItemOwner: pushes to a lock-free list that
+  // allocate() and others empty. Until then the chunk's state word stays as it is.
   void free_remote(ChunkAddress chunk);
 
-  // Takes a page out of the arena and gives it to the pool; evicts what is in it (with evict == false only pages
-  // without items are taken). `slab_class` = kAnyClass: from the class with the most free chunks, if that is a page's
-  // worth, else from the one with the most pages per recent eviction. False if nothing could be taken now. [any]
+  // Takes a page out of the arena and gives it to the pool; evicts what is in it (with evict == false only
+  // pages without items are taken). `slab_class` = kAnyClass: from the class with the most free chunks, if
+  // that is a page's worth, else from the one with the most pages per recent eviction. Work: the items of one
+  // page, at most 8192 of the smallest; of a page that turns out to hold something that cannot be evicted
+  // now, what could is gone, and another is tried. False if nothing could be taken now. [any]
   static constexpr unsigned kAnyClass = ~0U;
   bool give_page(unsigned slab_class);
 
-  // Calls visit(ChunkAddress, state word) for every chunk of kind kItem in the `page`-th page (0..pages()) of the
-  // arena; under the lock; the visitor must not call back into the arena, except free_remote. Returns false past the
-  // end. Pages change places when one leaves. [any]
+  // Calls visit(ChunkAddress, state word) for every chunk of kind kItem in the `page`-th page (0..pages()) of
+  // the arena; under the lock; the visitor must not call back into the arena, except free_remote. Returns
+  // false past the end. Pages change places when one leaves. [any]
   using Visitor = void (*)(void* context, ChunkAddress chunk, std::uint32_t state);
   bool visit_page(std::size_t page, Visitor visit, void* context);
-  PageId page_at(std::size_t page);   // kNoPage past the end [any]
-  std::size_t pages();                // [any]
+  PageId page_at(std::size_t page);  // kNoPage past the end [any]
+  std::size_t pages();               // [any]
 
   ArenaClassStats class_stats(unsigned slab_class);  // [any]
   // Heap memory of queues and ghosts. [any]

@@ -1,4 +1,5 @@
-// Inside of Arena: what arena.cc (chunks, the public calls) and arena_reclaim.cc (eviction, taking pages) share.
+// Inside of Arena: what arena.cc (chunks, the public calls) and arena_reclaim.cc (eviction, taking pages)
+// share.
 #pragma once
 
 #include <array>
@@ -30,6 +31,11 @@ struct Arena::Impl {
       for (unsigned i = 0; i < lane_count; ++i) sum += lanes[i]->pages();
       return sum;
     }
+    std::size_t chunks_used() const {
+      std::size_t sum = 0;
+      for (unsigned i = 0; i < lane_count; ++i) sum += lanes[i]->chunks_used();
+      return sum;
+    }
     std::size_t chunks_free() const {
       std::size_t sum = 0;
       for (unsigned i = 0; i < lane_count; ++i) sum += lanes[i]->chunks_free();
@@ -37,8 +43,8 @@ struct Arena::Impl {
     }
   };
 
-  // Pages that leave the arena under its lock and go to the pool after it (the pool may make a system call). Declare
-  // it before the lock's guard.
+  // Pages that leave the arena under its lock and go to the pool after it (the pool may make a system call).
+  // Declare it before the lock's guard.
   class Leaving {
    public:
     explicit Leaving(PagePool& pool) : pool_(pool) {}
@@ -60,7 +66,8 @@ struct Arena::Impl {
     PageId first_ = kNoPage;
   };
 
-  Impl(const Options& arena_options, PagePool& page_pool, const SlabClasses& slab_classes, ItemOwner& item_owner)
+  Impl(const Options& arena_options, PagePool& page_pool, const SlabClasses& slab_classes,
+       ItemOwner& item_owner)
       : options(arena_options), pool(page_pool), classes(slab_classes), owner(item_owner) {}
 
   // Everything below is called with the lock held.
@@ -77,6 +84,7 @@ struct Arena::Impl {
   ItemOwner::Decision ask_owner(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force);
   void count_eviction(SlabClass& slab_class, const ItemOwner::Decision& decision);
   bool evict_in(unsigned slab_class);
+  bool blocked_page(const Lane& lane, std::uint32_t slot) const;
   bool empty_page(Lane& lane, std::uint32_t slot);
   bool empty_part(ChunkAddress part);
   unsigned victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded) const;
@@ -95,6 +103,7 @@ struct Arena::Impl {
   alignas(64) SpinLock lock;
   ChunkAddress remote_taken = kNoChunk;  // the rest of a stack that was taken
   ChunkAddress limbo_first = kNoChunk, limbo_last = kNoChunk;
+  bool emptying = false;  // a page: enough work without compaction of queues
   unsigned evictions_in_period = 0;
   std::uint64_t lane_choice = 0;
   FifoBlocks blocks;

@@ -18,7 +18,8 @@ constexpr unsigned kRecentPeriod = 4096;
 #if defined(__clang__) || defined(__GNUC__)
 __attribute__((no_sanitize("address")))
 #endif
-std::uint32_t racy_state(const std::byte* chunk) {
+std::uint32_t
+racy_state(const std::byte* chunk) {
   return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(chunk + kStateOffset), __ATOMIC_RELAXED);
 }
 
@@ -40,7 +41,8 @@ Lane& Arena::Impl::lane_to_evict_from(SlabClass& slab_class) {
   return *slab_class.lanes[i];
 }
 
-ItemOwner::Decision Arena::Impl::ask_owner(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) {
+ItemOwner::Decision Arena::Impl::ask_owner(ChunkAddress chunk, std::uint32_t generation, Queue queue,
+                                           bool force) {
   const ItemOwner::Decision decision = owner.try_evict(chunk, generation, queue, force);
   if (decision.verdict == Verdict::kEvicted) {
     const unsigned number = pool.info(pool.page_of(chunk)).slab_class.load(std::memory_order_relaxed);
@@ -107,31 +109,40 @@ bool Arena::Impl::empty_part(ChunkAddress part) {
   return true;
 }
 
-// Evicts what is in the page. False when something in it cannot be evicted now; what could is gone then.
-bool Arena::Impl::empty_page(Lane& lane, std::uint32_t slot) {
+// A look without consequences: such a page would be emptied in vain.
+bool Arena::Impl::blocked_page(const Lane& lane, std::uint32_t slot) const {
   const LanePage& page = lane.page_at(slot);
+  if (!options.evict) return page.used != 0;
   const bool pinnable = lane.chunk_bytes() >= PagePool::kPinGrainBytes;
-  // First a look without consequences: such a page would be emptied in vain.
   for (std::uint32_t i = page.first; i < page.fresh && page.used != 0; ++i) {
     const ChunkAddress chunk = lane.address_of({slot, i});
     const ChunkKind kind = chunk_kind(chunk_state(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed));
-    if (kind == ChunkKind::kFilling || kind == ChunkKind::kLimbo) return false;
-    if (kind == ChunkKind::kFree) continue;
-    if (!options.evict) return false;
-    if (pinnable && pool.pins(chunk).load(std::memory_order_seq_cst) != 0) return false;
+    if (kind == ChunkKind::kFilling || kind == ChunkKind::kLimbo) return true;
+    if (kind != ChunkKind::kFree && pinnable && pool.pins(chunk).load(std::memory_order_seq_cst) != 0)
+      return true;
   }
-  for (std::uint32_t i = page.first; i < page.fresh && page.used != 0; ++i) {
+  return false;
+}
+
+// Evicts what is in the page. False when something in it cannot be evicted now; what could is gone then.
+bool Arena::Impl::empty_page(Lane& lane, std::uint32_t slot) {
+  if (blocked_page(lane, slot)) return false;
+  const LanePage& page = lane.page_at(slot);
+  bool possible = true;
+  emptying = true;
+  for (std::uint32_t i = page.first; possible && i < page.fresh && page.used != 0; ++i) {
     const ChunkAddress chunk = lane.address_of({slot, i});
     const std::uint32_t state = chunk_state(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
     if (chunk_kind(state) == ChunkKind::kItem) {
       const ItemOwner::Decision decision = ask_owner(chunk, chunk_generation(state), Queue::kMain, true);
-      if (decision.verdict != Verdict::kEvicted) return false;
-      give_back(lane, chunk);
+      possible = decision.verdict == Verdict::kEvicted;
+      if (possible) give_back(lane, chunk);
     } else if (chunk_kind(state) == ChunkKind::kPart) {
-      if (!empty_part(chunk)) return false;
+      possible = empty_part(chunk);
       drain_remote(~0U, nullptr);
     }
   }
+  emptying = false;
   return page.used == 0;
 }
 
@@ -143,7 +154,8 @@ unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesM
     const SlabClass& slab_class = per_class[number];
     const std::size_t count = slab_class.pages();
     if (count == 0 || excluded[number]) continue;
-    const std::size_t free_pages = slab_class.chunks_free() / classes.chunks_per_page(number);
+    const std::size_t free_pages =
+        slab_class.chunks_used() == 0 ? count : slab_class.chunks_free() / classes.chunks_per_page(number);
     // Free memory first; then pages per demand; the only page of a class last.
     constexpr double kFreeFirst = 1e12, kOnlyPage = 1e-6;
     double score = static_cast<double>(count) / (1.0 + slab_class.recent_evictions);
@@ -192,7 +204,12 @@ Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving
   const PageId page = take_page(kAnyClass);
   if (page != kNoPage && !attach(slab_class, page)) leaving.add(page);
   // Emptying pages may also have freed chunks of this class without freeing a page.
-  return take(slab_class);
+  if (const Chunk chunk = take(slab_class)) return chunk;
+  SlabClass& wanted = per_class[slab_class];
+  for (unsigned i = 0; i < wanted.lane_count; ++i) {
+    if (wanted.lanes[i]->unpark()) return wanted.lanes[i]->take();
+  }
+  return {};
 }
 
 }  // namespace ringcached::store

@@ -11,9 +11,10 @@
 //   free | link   |        | state | (poisoned under the address sanitizer)
 //        +--------+--------+-------+----------------------------------------------
 //
-// Chunks start at multiples of 8 bytes, so an address is a 40-bit granule number counted from the start of the item
-// memory. Item memory is never unmapped: a stale reader sees wrong bytes at worst, and notices by the bucket version.
-// Under the address sanitizer such a reader may meet a poisoned free chunk: optimistic reads must not be instrumented.
+// Chunks start at multiples of 8 bytes, so an address is a 40-bit granule number counted from the start of
+// the item memory. Item memory is never unmapped: a stale reader sees wrong bytes at worst, and notices by
+// the bucket version. Under the address sanitizer such a reader may meet a poisoned free chunk: optimistic
+// reads must not be instrumented.
 #pragma once
 
 #include <atomic>
@@ -23,8 +24,9 @@
 namespace ringcached::store {
 
 inline constexpr std::size_t kGranuleBytes = 8;
-inline constexpr std::size_t kPageBytes = std::size_t{256} << 10;   // unit of slab memory, moved between classes and arenas
-inline constexpr std::size_t kChunkBytesMax = std::size_t{32} << 10; // larger values are chains
+inline constexpr std::size_t kPageBytes = std::size_t{256}
+                                          << 10;  // unit of slab memory, moved between classes and arenas
+inline constexpr std::size_t kChunkBytesMax = std::size_t{32} << 10;  // larger values are chains
 inline constexpr unsigned kAddressBits = 40;
 
 // Granule number of a chunk; 0 is never a chunk (the first page's first chunk is left out).
@@ -32,22 +34,25 @@ using ChunkAddress = std::uint64_t;
 inline constexpr ChunkAddress kNoChunk = 0;
 
 enum class ChunkKind : std::uint32_t {
-  kFree = 0,      // on a free list, or never used
-  kFilling = 1,   // handed out, not yet in the index
-  kItem = 2,      // linked in the index: head of an item
-  kPart = 3,      // continuation of a chained value
-  kLimbo = 4,     // unlinked while a send still refers to it; freed when the last pin goes
+  kFree = 0,     // on a free list, or never used
+  kFilling = 1,  // handed out, not yet in the index
+  kItem = 2,     // linked in the index: head of an item
+  kPart = 3,     // continuation of a chained value
+  kLimbo = 4,    // unlinked while a send still refers to it; freed when the last pin goes
 };
 
-// The state word at byte 16. Written by the owner of the chunk only (allocator while free, filler while filling, holder
-// of the bucket lock while linked), read by anybody: always through atomics.
-//   bits 0-2 kind | 3-5 generation | 6-11 flush epoch | 12-16 item marks, 17-31 value bytes of an unchained item (item.h)
+// The state word at byte 16. Written by the owner of the chunk only (allocator while free, filler while
+// filling, holder of the bucket lock while linked), read by anybody: always through atomics.
+//   bits 0-2 kind | 3-5 generation | 6-11 flush epoch | 12-16 item marks, 17-31 value bytes of an unchained
+//   item (item.h)
 inline constexpr std::size_t kStateOffset = 16;
 inline constexpr unsigned kGenerationShift = 3, kGenerationBits = 3;
 inline constexpr unsigned kEpochShift = 6, kEpochBits = 6;
 inline constexpr unsigned kMarksShift = 12;
 
-inline constexpr ChunkKind chunk_kind(std::uint32_t state) { return static_cast<ChunkKind>(state & 7); }
+inline constexpr ChunkKind chunk_kind(std::uint32_t state) {
+  return static_cast<ChunkKind>(state & 7);
+}
 inline constexpr std::uint32_t chunk_generation(std::uint32_t state) {
   return (state >> kGenerationShift) & ((1U << kGenerationBits) - 1);
 }

@@ -74,7 +74,8 @@ void FifoQueue::clear() {
   size_ = 0;
 }
 
-// Ends a compact_step: `block` follows `before` (null: it is the first) and no block but the first has used entries.
+// Ends a compact_step: `block` follows `before` (null: it is the first) and no block but the first has used
+// entries.
 void FifoQueue::join(FifoBlock* before, FifoBlock* block) {
   const std::uint32_t room = before == nullptr ? 0 : FifoBlock::kEntries - before->count;
   if (block->count > room || (before == nullptr && block->count != 0)) {

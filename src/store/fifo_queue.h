@@ -1,5 +1,5 @@
-// A queue of 4-byte entries whose memory follows its length: a chain of 1 KiB blocks, 4.05 bytes per entry. Blocks may
-// be partly filled inside the chain, so entries can be dropped from the middle a block at a time.
+// A queue of 4-byte entries whose memory follows its length: a chain of 1 KiB blocks, 4.05 bytes per entry.
+// Blocks may be partly filled inside the chain, so entries can be dropped from the middle a block at a time.
 //
 // Threads: none of its own; the arena's lock guards queues and blocks.
 #pragma once
@@ -14,12 +14,14 @@ struct FifoBlock {
   static constexpr std::size_t kBytes = 1024;
   static constexpr unsigned kEntries = (kBytes - sizeof(void*) - 4) / 4;
   FifoBlock* next;
-  std::uint32_t count;  // entries[0 .. count) are filled; in the first block those before the queue's head are used up
+  std::uint32_t
+      count;  // entries[0 .. count) are filled; in the first block those before the queue's head are used up
   std::uint32_t entries[kEntries];
 };
 static_assert(sizeof(FifoBlock) == FifoBlock::kBytes);
 
-// The blocks of an arena's queues. Keeps a few that were given back, so that a queue that breathes costs nothing.
+// The blocks of an arena's queues. Keeps a few that were given back, so that a queue that breathes costs
+// nothing.
 class FifoBlocks {
  public:
   FifoBlocks() = default;
@@ -57,7 +59,8 @@ class FifoQueue {
   // Precondition: not empty.
   std::uint32_t pop();
   void clear();
-  // The entry that pop() will return after `ahead` others if it is near; for prefetching. False if it is not at hand.
+  // The entry that pop() will return after `ahead` others if it is near; for prefetching. False if it is not
+  // at hand.
   bool peek(std::size_t ahead, std::uint32_t& entry) const {
     const std::size_t at = head_ + ahead;
     if (first_ == nullptr || at >= first_->count) return false;
@@ -65,10 +68,10 @@ class FifoQueue {
     return true;
   }
 
-  // One step of going through the whole queue from the head: looks at the entries of one block, drops those for which
-  // keep(entry) is false, and joins the block with the one before it when they fit together. False when the end was
-  // reached (the next call starts at the head again). Order is kept. Push and pop may come in between.
-  // prefetch(entry) is called for all entries of the block first.
+  // One step of going through the whole queue from the head: looks at the entries of one block, drops those
+  // for which keep(entry) is false, and joins the block with the one before it when they fit together. False
+  // when the end was reached (the next call starts at the head again). Order is kept. Push and pop may come
+  // in between. prefetch(entry) is called for all entries of the block first.
   template <typename Prefetch, typename Keep>
   bool compact_step(Prefetch&& prefetch, Keep&& keep);
 
@@ -78,8 +81,9 @@ class FifoQueue {
   FifoBlocks& blocks_;
   FifoBlock* first_ = nullptr;
   FifoBlock* last_ = nullptr;
-  FifoBlock* compacted_ = nullptr;  // the block that the last compact_step dealt with; null: start at the head
-  std::uint32_t head_ = 0;          // index in first_
+  FifoBlock* compacted_ =
+      nullptr;              // the block that the last compact_step dealt with; null: start at the head
+  std::uint32_t head_ = 0;  // index in first_
   std::size_t size_ = 0;
 };
 

@@ -10,14 +10,18 @@ namespace {
 
 // Of a bucket's 20 slots 16 are meant to be filled: the Poisson tail beyond 20 loses 2 %.
 constexpr std::size_t kEntriesPerBucket = 16;
-// A table remembers for this many units of time; the rest of what 8 bits can tell apart means "outdated". A bucket gets
-// about 16 visits per capacity insertions, so practically none is left alone until outdated looks young again.
+// A table remembers for this many units of time; the rest of what 8 bits can tell apart means "outdated". A
+// bucket gets about 16 visits per capacity insertions, so practically none is left alone until outdated looks
+// young again.
 constexpr std::uint32_t kEpochs = 64;
-// Given back per call once a former table is of no use: bounds the time in the kernel to tens of microseconds.
+// Given back per call once a former table is of no use: bounds the time in the kernel to tens of
+// microseconds.
 constexpr std::size_t kShrinkBytes = std::size_t{256} << 10;
 
 // The bucket is chosen by the high bits.
-std::uint16_t tag_of(std::uint32_t fingerprint) { return static_cast<std::uint16_t>(fingerprint); }
+std::uint16_t tag_of(std::uint32_t fingerprint) {
+  return static_cast<std::uint16_t>(fingerprint);
+}
 
 }  // namespace
 
@@ -83,7 +87,8 @@ bool Ghost::Table::take(std::uint32_t fingerprint) {
 
 void Ghost::insert(std::uint32_t fingerprint, std::size_t capacity) {
   capacity = std::clamp<std::size_t>(capacity, 1, ~std::uint32_t{0});
-  const bool fits = capacity <= current_.capacity + current_.capacity / 8 && capacity >= current_.capacity / 2;
+  const bool fits =
+      capacity <= current_.capacity + current_.capacity / 8 && capacity >= current_.capacity / 2;
   if (!fits && previous_.memory.bytes() == 0) resize(capacity);
   if (previous_left_ != 0) {
     --previous_left_;

@@ -1,7 +1,7 @@
-// What was evicted lately and not asked for since: 16 bits of the key's fingerprint and an 8-bit time, in buckets of
-// one cache line. 4 bytes per remembered key. A key evicted less than `capacity` evictions ago is found with a
-// probability of about 98 % (a full bucket forgets its oldest), one that was never evicted with about 16 / 65536 up to
-// a million entries, beyond that with capacity / 2^32.
+// What was evicted lately and not asked for since: 16 bits of the key's fingerprint and an 8-bit time, in
+// buckets of one cache line. 4 bytes per remembered key. A key evicted less than `capacity` evictions ago is
+// found with a probability of about 98 % (a full bucket forgets its oldest), one that was never evicted with
+// about 16 / 65536 up to a million entries, beyond that with capacity / 2^32.
 //
 // Threads: none of its own; the arena's lock guards it. Bounded work per call, whatever the size.
 #pragma once
@@ -15,8 +15,9 @@ namespace ringcached::store {
 
 class Ghost {
  public:
-  // Remembers a key that is being evicted. `capacity`: how many later evictions it is to be remembered for; the table
-  // follows when this has grown by an eighth or shrunk to a half. Without memory for a table nothing is remembered.
+  // Remembers a key that is being evicted. `capacity`: how many later evictions it is to be remembered for;
+  // the table follows when this has grown by an eighth or shrunk to a half. Without memory for a table
+  // nothing is remembered.
   void insert(std::uint32_t fingerprint, std::size_t capacity);
   // True if the key was remembered; it is forgotten then. A false alarm is possible.
   bool take(std::uint32_t fingerprint);
@@ -55,7 +56,8 @@ class Ghost {
   void resize(std::size_t capacity);
 
   Table current_;
-  Table previous_;  // before a change of capacity; looked at until what it knows is outdated, then given back in pieces
+  Table previous_;  // before a change of capacity; looked at until what it knows is outdated, then given back
+                    // in pieces
   std::size_t previous_left_ = 0;
 };
 

@@ -1,4 +1,5 @@
-// What the allocator asks the index when it needs memory back. Implemented by the store (and by a fake in the tests).
+// What the allocator asks the index when it needs memory back. Implemented by the store (and by a fake in the
+// tests).
 #pragma once
 
 #include <cstdint>
@@ -10,14 +11,15 @@ namespace ringcached::store {
 enum class Queue : std::uint8_t { kSmall, kMain };
 
 enum class Verdict : std::uint8_t {
-  kGone,     // no item of this generation lives there any more: forget the entry, the chunk is somebody else's business
-  kKept,     // it was used since: its counter was cleared (small) or lowered (main); requeue it in main
+  kGone,  // no item of this generation lives there any more: forget the entry, the chunk is somebody else's
+          // business
+  kKept,  // it was used since: its counter was cleared (small) or lowered (main); requeue it in main
   kEvicted,  // unlinked from the index, see ItemOwner::try_evict for who frees what
   kBusy,     // cannot be decided now: requeue where it was
 };
 
-// Called with the lock of the calling arena held: an implementation may take bucket locks, and must use the lock-free
-// free_remote for chunks it gives back, also for chunks of the calling arena.
+// Called with the lock of the calling arena held: an implementation may take bucket locks, and must use the
+// lock-free free_remote for chunks it gives back, also for chunks of the calling arena.
 class ItemOwner {
  public:
   virtual ~ItemOwner() = default;
@@ -35,16 +37,17 @@ class ItemOwner {
 
   // Decides about the item whose head is `chunk`, if its generation is still `generation`.
   // `force`: evict whatever its counter says (page moves, all candidates exhausted).
-  // On kEvicted the owner has given back every further chunk of a chain by free_remote of the chunk's arena; the head
-  // itself is freed by the calling arena (kept in limbo while its pins are not 0). A chain whose head is pinned must
-  // not be evicted (kBusy): its parts have no pins of their own.
+  // On kEvicted the owner has given back every further chunk of a chain by free_remote of the chunk's arena;
+  // the head itself is freed by the calling arena (kept in limbo while its pins are not 0). A chain whose
+  // head is pinned must not be evicted (kBusy): its parts have no pins of their own.
   virtual Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) = 0;
 
-  // The head of the item that the continuation chunk `part` belongs to; kNoChunk if it is being filled or gone.
+  // The head of the item that the continuation chunk `part` belongs to; kNoChunk if it is being filled or
+  // gone.
   virtual ChunkAddress head_of(ChunkAddress part) = 0;
 
-  // free_remote(chunk) of the arena that `chunk` lies in, which is not the calling one. For heads that were met through
-  // a part of their chain in the calling arena.
+  // free_remote(chunk) of the arena that `chunk` lies in, which is not the calling one. For heads that were
+  // met through a part of their chain in the calling arena.
   virtual void free_elsewhere(ChunkAddress chunk) = 0;
 };
 

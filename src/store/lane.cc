@@ -11,21 +11,23 @@
 namespace ringcached::store {
 namespace {
 
-// place_of() divides offsets in a page by multiplying: exact because an offset has 18 bits and the rounding error of
-// the reciprocal, offset / 2^kReciprocalShift, stays below 1 / kChunkBytesMax.
+// place_of() divides offsets in a page by multiplying: exact because an offset has 18 bits and the rounding
+// error of the reciprocal, offset / 2^kReciprocalShift, stays below 1 / kChunkBytesMax.
 constexpr unsigned kReciprocalShift = 40;
 static_assert(kPageBytes * kChunkBytesMax < std::uint64_t{1} << kReciprocalShift);
 
 // Bytes of a free chunk that stay readable: link and state word.
 constexpr std::size_t kFreeChunkHead = kStateOffset + sizeof(std::uint32_t);
 
-// Dropping starts when more than half of the entries are stale, and so many on top, so that short queues are left
-// alone; or when parked chunks begin to matter. One block is looked at per so many changes: a pass over n entries
-// ends within n / 8 changes, before as many new stale ones have come.
+// Dropping starts when more than half of the entries are stale, and so many on top, so that short queues are
+// left alone; or when parked chunks begin to matter. One block is looked at per so many changes: a pass over
+// n entries ends within n / 8 changes, before as many new stale ones have come.
 constexpr std::size_t kStaleSlack = 512;
 constexpr std::size_t kParkedSlack = 64;
 constexpr std::size_t kParkedFraction = 16;
 constexpr unsigned kChangesPerCompactStep = 32;
+constexpr unsigned kChangesPerUrgentStep = 4;
+constexpr unsigned kUnparkSteps = 32;
 
 std::uint32_t state_word(ChunkKind kind, std::uint32_t generation) {
   return static_cast<std::uint32_t>(kind) | generation << kGenerationShift;
@@ -80,7 +82,8 @@ bool Lane::attach(PageId page, std::uint32_t index) {
   info.arena.store(static_cast<std::uint16_t>(arena_), std::memory_order_relaxed);
   info.lane.store(static_cast<std::uint8_t>(number_), std::memory_order_relaxed);
   info.slot.store(slot, std::memory_order_relaxed);
-  info.slab_class.store(static_cast<std::uint8_t>(slab_class_), std::memory_order_relaxed);
+  info.slab_class.store(static_cast<std::uint8_t>(slab_class_),
+                        std::memory_order_release);  // last, see publish
   poison(pool_.page_address(page), kPageBytes);
   ++pages_;
   capacity_ += chunks_per_page_ - entry.first;
@@ -258,6 +261,16 @@ void Lane::forget(std::uint32_t entry, EntryState state) {
   list_free(place.slot, place.chunk, generation);
 }
 
+bool Lane::compact_step() {
+  return policy_.compact_step([this](std::uint32_t entry) { prefetch(entry); },
+                              [this](std::uint32_t entry) {
+                                const EntryState state = look_at(entry);
+                                if (state == EntryState::kItem) return true;
+                                forget(entry, state);
+                                return false;
+                              });
+}
+
 void Lane::compact_if_due() {
   if (!compacting_) {
     const bool many_stale = stale_ * 2 > policy_.size() + kStaleSlack;
@@ -265,15 +278,16 @@ void Lane::compact_if_due() {
     if (!many_stale && !many_parked) return;
     compacting_ = true;
   }
-  if (++compact_credit_ < kChangesPerCompactStep) return;
+  // Pages that left may have made most entries stale at once.
+  const bool mostly_stale = stale_ * 4 > policy_.size() * 3;
+  if (++compact_credit_ < (mostly_stale ? kChangesPerUrgentStep : kChangesPerCompactStep)) return;
   compact_credit_ = 0;
-  compacting_ = policy_.compact_step([this](std::uint32_t entry) { prefetch(entry); },
-                                     [this](std::uint32_t entry) {
-                                       const EntryState state = look_at(entry);
-                                       if (state == EntryState::kItem) return true;
-                                       forget(entry, state);
-                                       return false;
-                                     });
+  compacting_ = compact_step();
+}
+
+bool Lane::unpark() {
+  for (unsigned step = 0; step < kUnparkSteps && parked_ != 0 && roomy_ == 0; ++step) compact_step();
+  return roomy_ != 0;
 }
 
 }  // namespace ringcached::store

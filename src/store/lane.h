@@ -1,11 +1,11 @@
-// The pages of one slab class in one arena, their free chunks, and the eviction queues of the items in them. A class
-// is normally one lane; a queue entry of 32 bits addresses 2^30 chunk numbers (32 GiB of the smallest chunks), so a
-// class that outgrows that opens further lanes, each with its own queues.
+// The pages of one slab class in one arena, their free chunks, and the eviction queues of the items in them.
+// A class is normally one lane; a queue entry of 32 bits addresses 2^30 chunk numbers (32 GiB of the smallest
+// chunks), so a class that outgrows that opens further lanes, each with its own queues.
 //
-// A queue entry is page slot | chunk in the page | 2 bits of generation. What a chunk's bits (`marks`, a nibble per
-// chunk: one bit per generation that has an entry in a queue) are for: a freed chunk is given a generation that no
-// entry refers to, so that an old entry is never taken for the new item's. When all four are taken the chunk is parked
-// until one of its entries has been dropped.
+// A queue entry is page slot | chunk in the page | 2 bits of generation. What a chunk's bits (`marks`, a
+// nibble per chunk: one bit per generation that has an entry in a queue) are for: a freed chunk is given a
+// generation that no entry refers to, so that an old entry is never taken for the new item's. When all four
+// are taken the chunk is parked until one of its entries has been dropped.
 //
 // Threads: the arena's lock guards everything here.
 #pragma once
@@ -24,15 +24,15 @@
 namespace ringcached::store {
 
 struct LanePage {
-  PageId page = kNoPage;         // kNoPage: a vacant slot, to be used again
-  std::uint32_t first = 0;       // the first usable chunk: 1 in the page that holds address 0
-  std::uint32_t fresh = 0;       // chunks from here on were never handed out
-  std::uint32_t used = 0;        // neither fresh nor free
-  std::uint32_t free_head = 0;   // chunk number + 1 of a list linked through the chunks; 0: empty
+  PageId page = kNoPage;             // kNoPage: a vacant slot, to be used again
+  std::uint32_t first = 0;           // the first usable chunk: 1 in the page that holds address 0
+  std::uint32_t fresh = 0;           // chunks from here on were never handed out
+  std::uint32_t used = 0;            // neither fresh nor free
+  std::uint32_t free_head = 0;       // chunk number + 1 of a list linked through the chunks; 0: empty
   std::uint32_t next = 0, prev = 0;  // slot + 1 in the list of pages with room
-  bool listed = false;           // in that list
-  std::uint32_t entries = 0;     // in the queues, for chunks of this slot
-  std::uint32_t index = 0;       // in the arena's list of pages
+  bool listed = false;               // in that list
+  std::uint32_t entries = 0;         // in the queues, for chunks of this slot
+  std::uint32_t index = 0;           // in the arena's list of pages
   std::unique_ptr<std::uint8_t[]> marks;
 };
 
@@ -44,23 +44,25 @@ class Lane {
   struct Config {
     unsigned arena = 0;
     unsigned slab_class = 0;
-    unsigned number = 0;             // of the lane in its class
+    unsigned number = 0;  // of the lane in its class
     std::size_t chunk_bytes = 0;
-    std::uint32_t slots_max = ~0U;   // lowered by tests
+    std::uint32_t slots_max = ~0U;  // lowered by tests
     S3FifoOptions policy;
   };
   Lane(const Config& config, PagePool& pool, FifoBlocks& blocks);
 
   // --- Pages.
-  // Makes `page` part of the lane; `index` is its place in the arena's list. False when the lane is full or the heap
-  // has nothing.
+  // Makes `page` part of the lane; `index` is its place in the arena's list. False when the lane is full or
+  // the heap has nothing.
   bool attach(PageId page, std::uint32_t index);
   // The page at `slot` leaves. Precondition: none of its chunks is used.
   PageId detach(std::uint32_t slot);
   bool full() const { return vacant_ == 0 && slots_ == slots_max_; }
   std::size_t pages() const { return pages_; }
   LanePage& page_at(std::uint32_t slot) { return table_[slot]; }
-  // Of the next few pages in turn the one with the fewest used chunks; its slot, or ~0 if the lane has no page.
+  const LanePage& page_at(std::uint32_t slot) const { return table_[slot]; }
+  // Of the next few pages in turn the one with the fewest used chunks; its slot, or ~0 if the lane has no
+  // page.
   std::uint32_t next_victim(unsigned pages_looked_at);
 
   // --- Chunks.
@@ -82,10 +84,14 @@ class Lane {
   S3Fifo::Eviction evict(unsigned tries_max, Decide&& decide);
   // A bounded step of dropping entries of items that are gone, when there are many; called once per change.
   void compact_if_due();
+  // The same when chunks are wanted: until one is no longer parked, or a bounded number of steps was done.
+  bool unpark();
   const S3Fifo& policy() const { return policy_; }
   std::size_t stale_entries() const { return stale_; }
   // Ghost and marks; the queues' blocks are counted by FifoBlocks.
-  std::size_t overhead_bytes() const { return policy_.ghost().bytes() + pages_ * ((chunks_per_page_ + 1) / 2); }
+  std::size_t overhead_bytes() const {
+    return policy_.ghost().bytes() + pages_ * ((chunks_per_page_ + 1) / 2);
+  }
 
  private:
   static constexpr unsigned kGenerations = 4;
@@ -115,6 +121,7 @@ class Lane {
   EntryState look_at(std::uint32_t entry) const;
   void prefetch(std::uint32_t entry) const;
   void forget(std::uint32_t entry, EntryState state);
+  bool compact_step();
   void list_free(std::uint32_t slot, std::uint32_t chunk, std::uint32_t generation);
   void list_page(std::uint32_t slot);
   void unlist_page(std::uint32_t slot);
@@ -129,15 +136,15 @@ class Lane {
   const std::uint64_t reciprocal_;  // of chunk_bytes_, see place_of
 
   SegmentedTable<LanePage> table_;
-  std::uint32_t slots_ = 0;     // of table_ in use or vacant
-  std::uint32_t vacant_ = 0;    // slot + 1 of a list through LanePage::next
-  std::uint32_t roomy_ = 0;     // slot + 1: pages with free or fresh chunks
-  std::uint32_t victim_ = 0;    // where next_victim goes on
+  std::uint32_t slots_ = 0;   // of table_ in use or vacant
+  std::uint32_t vacant_ = 0;  // slot + 1 of a list through LanePage::next
+  std::uint32_t roomy_ = 0;   // slot + 1: pages with free or fresh chunks
+  std::uint32_t victim_ = 0;  // where next_victim goes on
   std::size_t pages_ = 0;
   std::size_t capacity_ = 0, used_ = 0, parked_ = 0;
 
   S3Fifo policy_;
-  std::size_t stale_ = 0;       // entries in the queues whose chunk was freed since
+  std::size_t stale_ = 0;  // entries in the queues whose chunk was freed since
   bool compacting_ = false;
   unsigned compact_credit_ = 0;
 };
@@ -154,7 +161,8 @@ S3Fifo::Eviction Lane::evict(unsigned tries_max, Decide&& decide) {
         }
         const S3Fifo::Candidate candidate =
             decide(address_of(place_of_entry(entry)), generation_of_entry(entry), queue);
-        if (candidate.verdict == Verdict::kGone || candidate.verdict == Verdict::kEvicted) forget(entry, state);
+        if (candidate.verdict == Verdict::kGone || candidate.verdict == Verdict::kEvicted)
+          forget(entry, state);
         return candidate;
       },
       [this](std::uint32_t entry) { prefetch(entry); },

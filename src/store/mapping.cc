@@ -10,7 +10,9 @@
 namespace ringcached::store {
 namespace {
 
-std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
 
 }  // namespace
 
@@ -18,7 +20,8 @@ bool Mapping::map(std::size_t bytes, std::size_t align) {
   RC_CHECK(start_ == nullptr && bytes != 0 && align >= kKernelPageBytes);
   const std::size_t kept = round_up(bytes, kKernelPageBytes);
   const std::size_t mapped = kept + (align - kKernelPageBytes);
-  void* start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* start =
+      mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (start == MAP_FAILED) return false;
   const auto address = reinterpret_cast<std::uintptr_t>(start);
   const std::size_t front = round_up(address, align) - address;

@@ -23,8 +23,8 @@ class Mapping {
   }
   ~Mapping() { reset(); }
 
-  // Precondition: nothing is mapped; `bytes` > 0; `align` a power of two of at least kKernelPageBytes. Nothing counts
-  // as used memory before it is touched. False: errno says why.
+  // Precondition: nothing is mapped; `bytes` > 0; `align` a power of two of at least kKernelPageBytes.
+  // Nothing counts as used memory before it is touched. False: errno says why.
   bool map(std::size_t bytes, std::size_t align = kKernelPageBytes);
   // Gives back at most `bytes` at the end; the rest stays where it is. True when nothing is left.
   bool shrink(std::size_t bytes);

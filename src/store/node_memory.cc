@@ -25,7 +25,8 @@ Status prefer_node(void* start, std::size_t bytes, unsigned node) {
   // The kernel takes one bit less than it is told.
   const long result = syscall(SYS_mbind, start, bytes, kPolicyPreferred, mask.data(), kNodesMax + 1UL, 0UL);
   if (result == 0) return Status::ok();
-  return {StatusCode::kUnavailable, "mbind to NUMA node " + std::to_string(node) + ": " + std::strerror(errno)};
+  return {StatusCode::kUnavailable,
+          "mbind to NUMA node " + std::to_string(node) + ": " + std::strerror(errno)};
 }
 
 }  // namespace ringcached::store

@@ -22,13 +22,15 @@ constexpr std::size_t kAlignBytes = std::size_t{2} << 20;  // a huge page, so th
 constexpr std::size_t kRangeBytesMax = kGranuleBytes << kAddressBits;
 constexpr std::size_t kReserveFactor = 4;
 
-std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
 
 // Free pages of one node: three sorts, in the order in which they are handed out.
 struct NodePages {
-  PageId warm = kNoPage;   // released and still resident (list through State::links)
-  PageId cold = kNoPage;   // released and given back to the kernel (list)
-  PageId fresh = 0;        // never used: fresh .. end
+  PageId warm = kNoPage;  // released and still resident (list through State::links)
+  PageId cold = kNoPage;  // released and given back to the kernel (list)
+  PageId fresh = 0;       // never used: fresh .. end
   PageId end = 0;
 };
 
@@ -66,7 +68,8 @@ PageId PagePool::State::take(NodePages& node) {
 // A resident free page that the limit has no room for; kNoPage when all is well.
 PageId PagePool::State::take_surplus() {
   const std::lock_guard guard(lock);
-  if (warm_count == 0 || used.load(std::memory_order_relaxed) + warm_count <= limit.load(std::memory_order_relaxed)) {
+  if (warm_count == 0 ||
+      used.load(std::memory_order_relaxed) + warm_count <= limit.load(std::memory_order_relaxed)) {
     return kNoPage;
   }
   auto node = nodes.begin();
@@ -125,7 +128,8 @@ Result<std::unique_ptr<PagePool>> PagePool::create(const PagePoolOptions& option
     const PageId first = node * state.pages_per_node;
     state.nodes.push_back({.fresh = first, .end = first + state.pages_per_node});
     if (options.nodes == 1) break;
-    const Status bound = prefer_node(pool->page_address(first), std::size_t{state.pages_per_node} * kPageBytes, node);
+    const Status bound =
+        prefer_node(pool->page_address(first), std::size_t{state.pages_per_node} * kPageBytes, node);
     if (!bound && state.binding) state.binding = bound;
   }
   return pool;
@@ -140,19 +144,26 @@ PagePool::~PagePool() {
   }
 }
 
-const Status& PagePool::node_binding() const { return state_->binding; }
+const Status& PagePool::node_binding() const {
+  return state_->binding;
+}
 
-unsigned PagePool::node_of(PageId page) const { return page / state_->pages_per_node; }
+unsigned PagePool::node_of(PageId page) const {
+  return page / state_->pages_per_node;
+}
 
 PageId PagePool::acquire(unsigned node) {
   State& state = *state_;
+  // The usual case once memory is used up: no lock for it.
+  if (pages_free() == 0) return kNoPage;
   PageId page = kNoPage;
   {
     const std::lock_guard guard(state.lock);
     const std::size_t used = state.used.load(std::memory_order_relaxed);
     if (used >= state.limit.load(std::memory_order_relaxed)) return kNoPage;
     const std::size_t count = state.nodes.size();
-    for (std::size_t i = 0; i < count && page == kNoPage; ++i) page = state.take(state.nodes[(node + i) % count]);
+    for (std::size_t i = 0; i < count && page == kNoPage; ++i)
+      page = state.take(state.nodes[(node + i) % count]);
     if (page == kNoPage) return kNoPage;
     state.used.store(used + 1, std::memory_order_relaxed);
   }
@@ -185,9 +196,13 @@ void PagePool::set_limit(std::size_t bytes) {
   state_->trim(*this);
 }
 
-std::size_t PagePool::limit_bytes() const { return state_->limit.load(std::memory_order_relaxed) * kPageBytes; }
+std::size_t PagePool::limit_bytes() const {
+  return state_->limit.load(std::memory_order_relaxed) * kPageBytes;
+}
 
-std::size_t PagePool::pages_used() const { return state_->used.load(std::memory_order_relaxed); }
+std::size_t PagePool::pages_used() const {
+  return state_->used.load(std::memory_order_relaxed);
+}
 
 std::size_t PagePool::pages_free() const {
   const std::size_t used = pages_used(), limit = limit_bytes() / kPageBytes;

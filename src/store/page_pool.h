@@ -1,7 +1,7 @@
 // The item memory of the process: one reserved range, cut into pages, handed to arenas and taken back.
 //
-// Threads: all calls from any thread; acquire and release take a spin lock for nanoseconds and are rare (a page is
-// 256 KiB). Per-page facts are atomics.
+// Threads: all calls from any thread; acquire and release take a spin lock for nanoseconds and are rare (a
+// page is 256 KiB). Per-page facts are atomics.
 #pragma once
 
 #include <atomic>
@@ -19,22 +19,24 @@ using PageId = std::uint32_t;
 inline constexpr PageId kNoPage = ~PageId{0};
 
 struct PagePoolOptions {
-  std::size_t limit_bytes = std::size_t{64} << 20;  // pages handed out never exceed this (rounded down to pages, at least 1)
-  std::size_t reserve_bytes = 0;  // address space, for set_limit to grow into; 0: four times the limit, or just the
-                                  // limit where the kernel refuses that much (no overcommit)
-  unsigned nodes = 1;             // NUMA nodes; the range is split evenly and each part bound to its node
-  bool large_pages = false;       // madvise(MADV_HUGEPAGE) on the range
+  std::size_t limit_bytes = std::size_t{64}
+                            << 20;  // pages handed out never exceed this (rounded down to pages, at least 1)
+  std::size_t reserve_bytes = 0;    // address space, for set_limit to grow into; 0: four times the limit, or
+                                  // just the limit where the kernel refuses that much (no overcommit)
+  unsigned nodes = 1;        // NUMA nodes; the range is split evenly and each part bound to its node
+  bool large_pages = false;  // madvise(MADV_HUGEPAGE) on the range
 };
 
-// Facts about a page that outlive what is in it. `slab_class`, `arena` are set while the page belongs to an arena.
-// Lies in zeroed memory that is never constructed, so that pages never used cost nothing.
+// Facts about a page that outlive what is in it. `slab_class`, `arena` are set while the page belongs to an
+// arena. Lies in zeroed memory that is never constructed, so that pages never used cost nothing.
 struct PageInfo {
   static constexpr std::uint8_t kNoClass = 0;  // classes count from 1
   std::atomic<std::uint8_t> slab_class{kNoClass};
-  std::atomic<std::uint8_t> lane{0};   // the arena's own: which part of the class it is in,
+  std::atomic<std::uint8_t> lane{0};  // the arena's own: which part of the class it is in,
   std::atomic<std::uint16_t> arena{0};
   std::atomic<std::uint32_t> slot{0};  // and the page's place there
-  // No item in the page expires before this (a lower bound, kept by the store); ~0 when none expires. acquire() sets it.
+  // No item in the page expires before this (a lower bound, kept by the store); ~0 when none expires.
+  // acquire() sets it.
   std::atomic<std::uint32_t> earliest_expiry{~std::uint32_t{0}};
 };
 
@@ -48,18 +50,19 @@ class PagePool {
   // Ok, or why the parts of the range could not be bound to their nodes (the memory works all the same).
   const Status& node_binding() const;
 
-  // A page of zeroed or formerly used memory on `node` (another node's when that one is used up), or kNoPage when the
-  // limit is reached. May make a system call (several nodes): not under a lock.
+  // A page of zeroed or formerly used memory on `node` (another node's when that one is used up), or kNoPage
+  // when the limit is reached. May make a system call (several nodes): not under a lock.
   PageId acquire(unsigned node);
   // May make a system call (above a lowered limit): not under a lock.
   void release(PageId page);
 
-  // At most the reserved range, at least one page. Pages above a lowered limit go back to the kernel as they are
-  // released, those that lie unused at once; pages_over_limit() says how many are still to go. Not under a lock.
+  // At most the reserved range, at least one page. Pages above a lowered limit go back to the kernel as they
+  // are released, those that lie unused at once; pages_over_limit() says how many are still to go. Not under
+  // a lock.
   void set_limit(std::size_t bytes);
   std::size_t limit_bytes() const;
   std::size_t pages_used() const;
-  std::size_t pages_free() const;       // below the limit, not handed out
+  std::size_t pages_free() const;  // below the limit, not handed out
   std::size_t pages_over_limit() const;
 
   std::byte* base() const { return base_; }
@@ -68,13 +71,16 @@ class PagePool {
   ChunkAddress chunk_address(const std::byte* chunk) const {
     return static_cast<ChunkAddress>(chunk - base_) / kGranuleBytes;
   }
-  PageId page_of(ChunkAddress address) const { return static_cast<PageId>(address * kGranuleBytes / kPageBytes); }
+  PageId page_of(ChunkAddress address) const {
+    return static_cast<PageId>(address * kGranuleBytes / kPageBytes);
+  }
   PageInfo& info(PageId page) const { return infos_[page]; }
   PageId page_count() const { return page_count_; }  // in the reserved range
   unsigned node_of(PageId page) const;
 
-  // Pins: readers that send straight out of a chunk. The counter lies outside the item memory (one per 4 KiB), so that
-  // a late reader never writes into memory that has become something else. Only chunks of at least 4 KiB are pinned.
+  // Pins: readers that send straight out of a chunk. The counter lies outside the item memory (one per 4
+  // KiB), so that a late reader never writes into memory that has become something else. Only chunks of at
+  // least 4 KiB are pinned.
   static constexpr std::size_t kPinGrainBytes = 4096;
   std::atomic<std::uint32_t>& pins(ChunkAddress address) const {
     return pins_[address * kGranuleBytes / kPinGrainBytes];

@@ -29,6 +29,8 @@ namespace {
 constexpr std::size_t kChunksPerPageMax = kPageBytes / kChunkBytesMin;
 // A look at a chunk in passing costs about an eighth of unlinking one.
 constexpr std::size_t kLooksPerUnit = 8;
+// Buckets asked for ahead of use: they lie anywhere in the index.
+constexpr std::size_t kPrefetchBatch = 16;
 
 void note(std::atomic<std::uint32_t>& earliest, CacheTime expiry) {
   std::uint32_t known = earliest.load(std::memory_order_relaxed);
@@ -53,9 +55,14 @@ bool StoreCore::reap(ThreadState& thread, ChunkAddress address, CacheTime time) 
 
 // Returns the units used.
 std::size_t Reaper::reap_found(ThreadState& thread, CacheTime now, std::size_t chunks_max) {
+  StoreCore& core = *thread.core;
   const std::size_t count = std::min(found_.size(), chunks_max);
   for (std::size_t i = 0; i < count; ++i) {
-    if (thread.core->reap(thread, found_.back(), now)) thread.ledger.counters.reaper_reclaimed.add();
+    if (i % kPrefetchBatch == 0) {
+      const std::size_t batch = std::min(kPrefetchBatch, count - i);
+      for (std::size_t j = 1; j <= batch; ++j) core.index->prefetch(core.hash_at(found_[found_.size() - j]));
+    }
+    if (core.reap(thread, found_.back(), now)) thread.ledger.counters.reaper_reclaimed.add();
     found_.pop_back();
   }
   return count;

@@ -1,5 +1,5 @@
-// An array that grows without moving: segments of 1024 elements behind a directory. Elements are value-initialised and
-// stay until the table goes.
+// An array that grows without moving: segments of 1024 elements behind a directory. Elements are
+// value-initialised and stay until the table goes.
 //
 // Threads: none of its own.
 #pragma once
@@ -17,7 +17,9 @@ class SegmentedTable {
 
   // Precondition: reserve() covered `index`.
   T& operator[](std::size_t index) { return directory_[index >> kSegmentShift][index & (kSegment - 1)]; }
-  const T& operator[](std::size_t index) const { return directory_[index >> kSegmentShift][index & (kSegment - 1)]; }
+  const T& operator[](std::size_t index) const {
+    return directory_[index >> kSegmentShift][index & (kSegment - 1)];
+  }
 
   // Makes room for `size` elements. False when the heap has nothing; what is there stays usable.
   bool reserve(std::size_t size) {

@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::size_t kStepsPerDoubling = 8;
 
-// The largest chunk that goes as often into a page as `bytes` does: what would be the page's rest goes to the chunks.
+// The largest chunk that goes as often into a page as `bytes` does: what would be the page's rest goes to the
+// chunks.
 constexpr std::size_t fit_to_page(std::size_t bytes) {
   return kPageBytes / (kPageBytes / bytes) / kGranuleBytes * kGranuleBytes;
 }
@@ -21,7 +22,8 @@ SlabClasses::SlabClasses() {
   };
   add(kChunkBytesMin);
   for (std::size_t low = kChunkBytesMin; low < kChunkBytesMax / 2; low *= 2) {
-    const std::size_t step = low / kStepsPerDoubling < kGranuleBytes ? kGranuleBytes : low / kStepsPerDoubling;
+    const std::size_t step =
+        low / kStepsPerDoubling < kGranuleBytes ? kGranuleBytes : low / kStepsPerDoubling;
     for (std::size_t bytes = low + step; bytes <= low * 2; bytes += step) add(fit_to_page(bytes));
   }
   // In the last doubling a page holds 16 to 8 chunks: equal steps would leave out some of these counts.

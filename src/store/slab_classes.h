@@ -1,6 +1,6 @@
-// Item size -> slab class, pure arithmetic. Eight steps per doubling (at least 8 bytes apart), from kChunkBytesMin to
-// kChunkBytesMax; sizes are multiples of 8 and fitted so that a page's rest is small. Class numbers are stable for a
-// build: they are what users see in `stats slabs`, starting at 1 as in memcached.
+// Item size -> slab class, pure arithmetic. Eight steps per doubling (at least 8 bytes apart), from
+// kChunkBytesMin to kChunkBytesMax; sizes are multiples of 8 and fitted so that a page's rest is small. Class
+// numbers are stable for a build: they are what users see in `stats slabs`, starting at 1 as in memcached.
 #pragma once
 
 #include <array>

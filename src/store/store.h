@@ -20,6 +20,13 @@
 
 namespace ringcached::store {
 
+// Declared here because the friends below would else name the public class of the same name, where that is known.
+class Pin;
+class Store;
+class StoreCore;
+class StoreThread;
+struct ThreadState;
+
 struct Options {
   std::size_t memory_limit_bytes = std::size_t{64} << 20;
   std::size_t item_bytes_max = std::size_t{1} << 20;  // by memcached's arithmetic: item_bytes() below
@@ -75,7 +82,7 @@ class Pin {
 
  private:
   friend class Store;
-  class Store* store_ = nullptr;
+  Store* store_ = nullptr;
   ChunkAddress head_ = kNoChunk;
 };
 
@@ -119,7 +126,7 @@ class PendingStore {
  private:
   friend class StoreCore;
   bool add_part();
-  struct ThreadState* thread_ = nullptr;
+  ThreadState* thread_ = nullptr;
   Chunk head_{};
   unsigned slab_class_ = 0;           // of the head
   bool chained_ = false;
@@ -155,8 +162,6 @@ struct StoreStats {
   std::size_t index_bytes = 0;
   bool index_growing = false;
 };
-
-class Store;
 
 struct WriteInfo {
   std::uint64_t cas = 0;

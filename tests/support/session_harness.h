@@ -35,7 +35,7 @@ class FakeConnection final : public Connection {
   FakeConnection() { queue_.bind(pool_); }
   ~FakeConnection() {
     queue_.clear();
-    if (queue_.linked()) pool_.dirty.remove(queue_);
+    queue_.unlink();
   }
 
   Output& output() override { return queue_; }

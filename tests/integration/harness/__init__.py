@@ -1,0 +1,1 @@
+"""What the integration tests share: TAP output, processes, raw connections, transcripts."""

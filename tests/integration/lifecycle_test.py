@@ -1,0 +1,165 @@
+"""Stopping, dying and starting again: no answer owed is lost, and the next start works at once."""
+
+import os
+import pathlib
+import signal
+import threading
+import time
+
+from harness import process, tap, wire
+
+suite = tap.Suite()
+
+# The answers are far more than the sockets of both sides hold; the requests fit one receive buffer.
+PIPELINE_REQUESTS = 400
+PIPELINE_VALUE = b"x" * 100_000
+
+
+class Requester(threading.Thread):
+    """Keeps a pipeline of requests going and remembers how many answers are owed and how many came."""
+
+    def __init__(self, server, name):
+        super().__init__(daemon=True)
+        self.connection = server.connect()
+        self.name_bytes = name.encode()
+        self.problem = None
+        self.answered = 0
+
+    def run(self):
+        try:
+            self._run()
+        except Exception as error:  # pylint: disable=broad-except  # reported by the test's own thread
+            self.problem = repr(error)
+
+    def _run(self):
+        value = b"v" * 500
+        while True:
+            try:
+                self.connection.send(b"set %s 0 0 500\r\n%s\r\nget %s\r\n" % (self.name_bytes, value, self.name_bytes))
+            except OSError:
+                # The server no longer takes requests; what it took before must have been answered in full pairs.
+                break
+            try:
+                assert self.connection.line() == b"STORED"
+                assert self.connection.line().startswith(b"VALUE ")
+                assert self.connection.take(502) == value + b"\r\n"
+                assert self.connection.line() == b"END"
+            except wire.Closed as closed:
+                # Between two turns the server may close; in the middle of an answer it must not.
+                assert str(closed).endswith("with b'' unread"), closed
+                break
+            self.answered += 1
+
+
+@suite.test("SIGTERM under load: whole answers only, then exit 0")
+def terminate_under_load(options):
+    with process.Server(options) as server:
+        requesters = [Requester(server, f"key{number}") for number in range(8)]
+        for requester in requesters:
+            requester.start()
+        time.sleep(0.5)
+        server.terminate()
+        status = server.wait_exit()
+        for requester in requesters:
+            requester.join(10)
+        assert not any(requester.is_alive() for requester in requesters), "a client still waits for an answer"
+        problems = [requester.problem for requester in requesters if requester.problem]
+        assert not problems, problems
+        assert all(requester.answered > 0 for requester in requesters), "a client was never served"
+        assert status == 0, status
+
+
+@suite.test("SIGTERM while a pipeline is being answered: every request that arrived is answered")
+def terminate_owes_answers(options):
+    with process.Server(options) as server, server.connect() as connection:
+        assert connection.set("key", PIPELINE_VALUE) == "STORED"
+        connection.send(b"get key\r\n" * PIPELINE_REQUESTS)
+        time.sleep(0.3)
+        server.terminate()
+        time.sleep(0.3)
+        answer = connection.rest()
+        expected = b"VALUE key 0 100000\r\n" + PIPELINE_VALUE + b"\r\nEND\r\n"
+        whole, partial = divmod(len(answer), len(expected))
+        assert (whole, partial) == (PIPELINE_REQUESTS, 0), f"{whole} answers and {partial} bytes"
+        assert answer == expected * whole
+        assert server.wait_exit() == 0
+
+
+@suite.test("SIGTERM with idle and half-sent requests, and a second SIGTERM, end at once")
+def terminate_idle(options):
+    with process.Server(options) as server:
+        idle = [server.connect() for _ in range(20)]
+        for connection in idle[:10]:
+            connection.send(b"set key 0 0 100\r\nhalf")
+        start = time.monotonic()
+        server.terminate()
+        server.terminate()
+        assert server.wait_exit() == 0
+        assert time.monotonic() - start < 10, "idle connections held the stop up"
+        for connection in idle:
+            assert connection.rest() == b""
+            connection.close()
+
+
+@suite.test("SIGINT stops like SIGTERM")
+def interrupt(options):
+    with process.Server(options) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.wait_exit() == 0
+
+
+@suite.test("SIGHUP and SIGPIPE do not end the server")
+def harmless_signals(options):
+    with process.Server(options) as server:
+        for number in (signal.SIGPIPE, signal.SIGHUP):
+            server.process.send_signal(number)
+            with server.connect() as connection:
+                assert connection.request("version").startswith("VERSION")
+
+
+@suite.test("kill -9, then start again on the same port and with the same pidfile")
+def restart_same_port(options):
+    with process.Server(options) as server:
+        pidfile = server.directory / "pid"
+        server.flags += ["-P", str(pidfile)]
+        port = server.port
+        server.stop()
+        server.start(port)
+        held = server.connect()
+        assert held.set("key", b"value") == "STORED"
+        for _ in range(3):
+            server.kill()
+            server.start(port)
+            with server.connect() as connection:
+                assert connection.get("key") is None
+                assert connection.stats()["pid"] == str(server.process.pid)
+            assert int(pathlib.Path(pidfile).read_text(encoding="ascii")) == server.process.pid
+        held.close()
+
+
+@suite.test("kill -9, then start again on the same UNIX socket")
+def restart_same_socket(options):
+    with process.Server(options, unix=True) as server:
+        for _ in range(3):
+            server.kill()
+            assert os.path.exists(server.unix_path)
+            server.start()
+            with server.connect() as connection:
+                assert connection.set("key", b"value") == "STORED"
+
+
+@suite.test("a port is free again the moment the process is gone")
+def restart_after_stop(options):
+    with process.Server(options) as server:
+        port = server.port
+        with server.connect() as connection:
+            connection.set("key", b"value")
+            server.terminate()
+            server.wait_exit()
+        server.start(port)
+        with server.connect() as connection:
+            assert connection.get("key") is None
+
+
+if __name__ == "__main__":
+    tap.main(suite, __doc__)

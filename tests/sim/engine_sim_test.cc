@@ -1,0 +1,147 @@
+// Seeded runs of the whole engine over the simulated kernel. A failing seed is printed; replay it alone with
+//   RINGCACHED_SIM_SEED=<seed> engine_sim_tests
+// RINGCACHED_SIM_RUNS sets how many seeds are tried otherwise.
+#include <doctest/doctest.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+#include "sim_client.h"
+#include "sim_engine.h"
+
+using namespace ringcached;
+using namespace ringcached::testing;
+
+namespace {
+
+constexpr std::uint64_t kRunsDefault = 150;
+
+std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  if (text == nullptr) return otherwise;
+  const std::string_view view(text);
+  std::uint64_t number = otherwise;
+  std::from_chars(view.data(), view.data() + view.size(), number);
+  return number;
+}
+
+// Calls run(seed) for the seed of the environment, or for as many as it says from `first` on.
+template <typename Run>
+void for_seeds(std::uint64_t first, Run run) {
+  const std::uint64_t single = number_from_environment("RINGCACHED_SIM_SEED", 0);
+  if (single != 0) return run(single);
+  const std::uint64_t runs = number_from_environment("RINGCACHED_SIM_RUNS", kRunsDefault);
+  for (std::uint64_t seed = first; seed < first + runs; ++seed) run(seed);
+}
+
+NetworkOptions options_for(std::uint64_t seed) {
+  Dice dice(seed ^ 0xabcdef);
+  NetworkOptions options = tiny_options();
+  options.handoff = dice.one_in(2) ? Handoff::kMessageRing : Handoff::kEventfd;
+  options.refuse_fast = dice.one_in(2);
+  options.connections_max = 4 + dice.below(16);
+  options.receive_buffers = 2U << dice.below(4);
+  options.receive_buffer_bytes = 64U << dice.below(4);
+  options.ring_entries = 2U << dice.below(6);
+  options.output_high_water = 500 + dice.below(20000);
+  options.output_low_water = dice.below(static_cast<unsigned>(options.output_high_water));
+  return options;
+}
+
+// A life of many clients; the report is empty when everything was as it must be.
+std::string run(SimEngine& engine, std::uint64_t seed, Protocol protocol) {
+  Dice dice(seed);
+  std::vector<SimClientActor> clients;
+  const unsigned acts = 200 + dice.below(1200);
+  for (unsigned i = 0; i < acts; ++i) {
+    if (clients.size() < 24 && dice.one_in(10)) clients.emplace_back(engine, dice, protocol);
+    if (!clients.empty()) clients[dice.below(static_cast<unsigned>(clients.size()))].act(dice);
+    if (dice.one_in(2)) engine.turn(dice);
+  }
+  // Faults end here, so that the rest must succeed.
+  engine.world.faults() = SimFaults{};
+  for (SimClientActor& client : clients) client.finish();
+  const auto settled = [&] {
+    for (SimClientActor& client : clients) {
+      client.check();
+      if (!client.gone() && !client.saw_end_or_reset()) return false;
+    }
+    return engine.connections() == 0;
+  };
+  if (!engine.run_until(settled))
+    engine.failures.push_back("clients that have finished are not served to the end");
+  for (SimClientActor& client : clients) client.check_complete();
+  return engine.verdict();
+}
+
+}  // namespace
+
+TEST_SUITE("engine_sim") {
+  TEST_CASE("any faults, any order: every byte that is owed comes, nothing leaks") {
+    for (const Protocol protocol : {Protocol::kEcho, Protocol::kFrames}) {
+      for_seeds(1, [&](std::uint64_t seed) {
+        INFO("RINGCACHED_SIM_SEED=", seed, " protocol ", static_cast<int>(protocol));
+        SimEngine engine(seed, SimFaults::swarm(seed), options_for(seed), protocol);
+        const std::string report = run(engine, seed, protocol);
+        CHECK_MESSAGE(report.empty(), report);
+      });
+    }
+  }
+
+  TEST_CASE("an orderly end in the middle of anything") {
+    for_seeds(100'000, [&](std::uint64_t seed) {
+      INFO("RINGCACHED_SIM_SEED=", seed);
+      SimEngine engine(seed, SimFaults::swarm(seed), options_for(seed), Protocol::kFrames);
+      Dice dice(seed);
+      std::vector<SimClientActor> clients;
+      for (unsigned i = 0, acts = dice.below(600); i < acts; ++i) {
+        if (clients.size() < 24 && dice.one_in(10)) clients.emplace_back(engine, dice, Protocol::kFrames);
+        if (!clients.empty()) clients[dice.below(static_cast<unsigned>(clients.size()))].act(dice);
+        if (dice.one_in(2)) engine.turn(dice);
+      }
+      engine.stop();
+      for (unsigned i = 0; i < 200; ++i) {
+        if (!clients.empty()) clients[dice.below(static_cast<unsigned>(clients.size()))].act(dice);
+        if (!engine.stopped()) engine.round();
+      }
+      engine.world.faults() = SimFaults{};
+      const std::string report = engine.verdict();
+      CHECK_MESSAGE(report.empty(), report);
+    });
+  }
+
+  TEST_CASE("memory of a connection is bounded by high water and one call") {
+    for_seeds(200'000, [&](std::uint64_t seed) {
+      INFO("RINGCACHED_SIM_SEED=", seed);
+      NetworkOptions options = tiny_options();
+      SimEngine engine(seed, SimFaults{}, options, Protocol::kFrames);
+      const ClientId client = engine.world.connect(engine.listeners[0]);
+      engine.world.client_stop_reading(client);
+      // Endless requests, nothing read.
+      for (unsigned i = 0; i < 300; ++i) {
+        engine.world.client_write(client, frame(std::string(200, 'a')));
+        engine.round();
+      }
+      // The last frame of a call may go over the mark by its own length.
+      CHECK(engine.output_max() > options.output_high_water);
+      CHECK(engine.output_max() <= options.output_high_water + 202);
+      // All buffers there are, and a partial frame.
+      CHECK(engine.input_max() <= options.receive_buffers * options.receive_buffer_bytes + 202);
+      CHECK(engine.workers[0]->counters().receives_paused.get() > 0);
+      engine.world.client_reset(client);
+      const std::string report = engine.verdict();
+      CHECK_MESSAGE(report.empty(), report);
+    });
+  }
+
+  TEST_CASE("the harness can fail: a wrong byte and a lost pin are found") {
+    SimEngine wrong(7, SimFaults{}, tiny_options(), Protocol::kEcho);
+    wrong.log.corrupt = true;
+    CHECK(run(wrong, 7, Protocol::kEcho).find("wrong bytes") != std::string::npos);
+
+    SimEngine leaking(9, SimFaults{}, tiny_options(), Protocol::kFrames);
+    leaking.log.leak_pins = true;
+    CHECK(run(leaking, 9, Protocol::kFrames).find("pins not released") != std::string::npos);
+  }
+}

@@ -1,0 +1,206 @@
+#include "sim_engine.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ringcached::testing {
+namespace {
+
+class EchoHandler final : public ConnectionHandler {
+ public:
+  explicit EchoHandler(HandlerLog& log) : log_(log) {}
+  Consumed on_data(Connection& connection, std::span<const char> input) override {
+    // Half of the input per call at most times, so that leftovers with kYield are common.
+    const std::size_t part = connection.others_waiting() ? (input.size() + 1) / 2 : input.size();
+    std::string bytes(input.data(), part);
+    for (char& byte : bytes) {
+      if (log_.corrupt && ++log_.bytes_echoed % 100 == 0) byte = static_cast<char>(byte + 1);
+    }
+    connection.output().append(bytes);
+    if (connection.output_blocked()) return {part, Next::kBlocked};
+    return {part, part < input.size() ? Next::kYield : Next::kReceive};
+  }
+  void on_end_of_stream(Connection&) override { ++log_.ended; }
+  void on_close(Connection&, CloseReason) override { ++log_.closed; }
+
+ private:
+  HandlerLog& log_;
+};
+
+class FrameHandler final : public ConnectionHandler {
+ public:
+  explicit FrameHandler(HandlerLog& log) : log_(log) {}
+
+  Consumed on_data(Connection& connection, std::span<const char> input) override {
+    std::size_t used = 0;
+    for (unsigned frames = 0;; ++frames) {
+      const std::span<const char> rest = input.subspan(used);
+      if (rest.size() < 2) return {used, Next::kReceive};
+      const std::size_t length =
+          static_cast<unsigned char>(rest[0]) * 256U + static_cast<unsigned char>(rest[1]);
+      if (rest.size() < 2 + length) return {used, Next::kReceive};
+      if (connection.output_blocked()) return {used, Next::kBlocked};
+      if (frames >= log_.frames_per_call && connection.others_waiting()) return {used, Next::kYield};
+      const std::span<const char> whole = rest.first(2 + length);
+      if (length == 1 && whole[2] == 'q') return {used + 3, Next::kClose};
+      reply(connection.output(), whole);
+      used += whole.size();
+    }
+  }
+  void on_end_of_stream(Connection&) override { ++log_.ended; }
+  void on_close(Connection&, CloseReason) override { ++log_.closed; }
+
+ private:
+  void reply(Output& output, std::span<const char> bytes) {
+    if (bytes.size() < 64) {
+      std::memcpy(output.room(bytes.size()), bytes.data(), bytes.size());
+      output.commit(bytes.size());
+    } else if (bytes.size() < 200) {
+      output.append({bytes.data(), bytes.size()});
+    } else {
+      output.append({bytes.data(), 2});
+      auto* item = new std::string(bytes.data() + 2, bytes.size() - 2);
+      log_.pinned.insert(item);
+      output.reference({item->data(), item->size()}, {release, &log_, item});
+    }
+  }
+  static void release(void* owner, void* item) {
+    auto& log = *static_cast<HandlerLog*>(owner);
+    const bool known = log.pinned.count(item) == 1;
+    if (!log.leak_pins) log.pinned.erase(item);
+    if (known) delete static_cast<std::string*>(item);
+    log.opened += known ? 0 : 1000;  // a pin released twice spoils the balance of opened and closed
+  }
+
+  HandlerLog& log_;
+};
+
+class SimWorkerHandler final : public WorkerHandler {
+ public:
+  SimWorkerHandler(HandlerLog& log, Protocol protocol) : log_(log), protocol_(protocol) {}
+  std::unique_ptr<ConnectionHandler> on_open(Connection&) override {
+    ++log_.opened;
+    if (protocol_ == Protocol::kEcho) return std::make_unique<EchoHandler>(log_);
+    return std::make_unique<FrameHandler>(log_);
+  }
+
+ private:
+  HandlerLog& log_;
+  const Protocol protocol_;
+};
+
+}  // namespace
+
+std::string frame(const std::string& payload) {
+  std::string bytes;
+  bytes.push_back(static_cast<char>(payload.size() / 256));
+  bytes.push_back(static_cast<char>(payload.size() % 256));
+  return bytes + payload;
+}
+
+NetworkOptions tiny_options() {
+  NetworkOptions options;
+  options.workers = 2;
+  options.connections_max = 12;
+  options.refusal_line = "ERROR too many\r\n";
+  options.output_high_water = 3000;
+  options.output_low_water = 1000;
+  options.ring_entries = 8;
+  options.receive_buffers = 4;
+  options.receive_buffer_bytes = 256;
+  options.tick = std::chrono::milliseconds(20);
+  options.stop_deadline = std::chrono::milliseconds(2000);
+  return options;
+}
+
+SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options_in,
+                     Protocol protocol)
+    : world(seed, faults, {.socket_buffer_bytes = 4096}), options(options_in) {
+  listeners = {world.listen(true), world.listen(false)};
+  std::vector<net::Listener> owned;
+  ListenAddress tcp{.kind = ListenAddress::Kind::kTcp, .host = "127.0.0.1", .port = 1};
+  ListenAddress path{.kind = ListenAddress::Kind::kUnix, .path = "/simulated"};
+  owned.emplace_back(listeners[0], tcp);
+  owned.emplace_back(listeners[1], path);
+  for (const net::Listener& listener : owned) infos_.push_back(listener.info());
+  std::vector<net::Worker*> pointers;
+  for (unsigned i = 0; i < options.workers; ++i) {
+    auto ring = world.create_ring({options.ring_entries, options.ring_entries * 8, options.receive_buffers,
+                                   options.receive_buffer_bytes});
+    workers.push_back(std::make_unique<net::Worker>(i, options, world.clock(), infos_, connection_count_,
+                                                    std::move(ring),
+                                                    std::make_unique<SimWorkerHandler>(log, protocol)));
+    pointers.push_back(workers.back().get());
+    if (!workers.back()->begin()) failures.push_back("worker did not begin");
+  }
+  worker_ended_.resize(workers.size());
+  acceptor = std::make_unique<net::Acceptor>(
+      options, world.clock(), std::move(owned), std::move(pointers), connection_count_,
+      world.create_ring({options.ring_entries, options.ring_entries * 8, 0, 0}),
+      [this](const Status& status) { failures.push_back(status.message()); });
+  if (!acceptor->begin()) failures.push_back("acceptor did not begin");
+}
+
+SimEngine::~SimEngine() = default;
+
+void SimEngine::turn(Dice& dice) {
+  const unsigned who = dice.below(static_cast<unsigned>(workers.size()) + 1);
+  if (who == workers.size()) {
+    if (!acceptor_ended_) acceptor_ended_ = !acceptor->run_once();
+  } else if (!worker_ended_[who]) {
+    worker_ended_[who] = !workers[who]->run_once();
+  }
+  if (dice.one_in(8)) world.advance(std::chrono::milliseconds(dice.below(15)));
+  watch_memory();
+}
+
+void SimEngine::round() {
+  if (!acceptor_ended_) acceptor_ended_ = !acceptor->run_once();
+  bool all = acceptor_ended_;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    if (!worker_ended_[i]) worker_ended_[i] = !workers[i]->run_once();
+    all = all && worker_ended_[i];
+  }
+  stopped_ = all;
+  world.advance(std::chrono::milliseconds(3));
+  watch_memory();
+}
+
+void SimEngine::watch_memory() {
+  for (const auto& worker : workers) {
+    worker->for_each_connection([this](net::ClientConnection& connection) {
+      output_max_ = std::max(output_max_, connection.unsent());
+      input_max_ = std::max(input_max_, connection.input_tail_bytes());
+    });
+  }
+}
+
+void SimEngine::stop() {
+  acceptor->request_stop();
+}
+
+std::string SimEngine::verdict() {
+  if (!stopped_) {
+    stop();
+    if (!run_until([this] { return stopped_; })) failures.push_back("the orderly end did not come");
+  }
+  if (connections() != 0)
+    failures.push_back(std::to_string(connections()) + " connections counted at the end");
+  if (log.opened != log.closed) {
+    failures.push_back("handlers opened " + std::to_string(log.opened) + ", closed " +
+                       std::to_string(log.closed));
+  }
+  if (!log.pinned.empty()) failures.push_back(std::to_string(log.pinned.size()) + " pins not released");
+  if (stopped_) {
+    acceptor.reset();
+    workers.clear();
+  }
+  const std::string unclean = world.check_clean();
+  std::string report = unclean;
+  for (const std::string& failure : failures) {
+    report += "seed " + std::to_string(world.seed()) + ": " + failure + "\n";
+  }
+  return report;
+}
+
+}  // namespace ringcached::testing

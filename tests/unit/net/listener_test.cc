@@ -1,0 +1,145 @@
+#include "net/listener.h"
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+using namespace ringcached;
+using namespace ringcached::net;
+
+namespace {
+
+ListenAddress tcp(const char* host, std::uint16_t port = 0) {
+  return {.host = host, .port = port};
+}
+
+ListenAddress unix_at(const std::string& path, unsigned mode = 0700) {
+  return {.kind = ListenAddress::Kind::kUnix, .path = path, .unix_mode = mode};
+}
+
+struct Directory {
+  Directory() {
+    path = (std::filesystem::temp_directory_path() / "ringcached-listener-XXXXXX").string();
+    REQUIRE(mkdtemp(path.data()) != nullptr);
+  }
+  ~Directory() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+// A socket file whose owner is gone.
+void leave_stale_socket(const std::string& path) {
+  const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  REQUIRE(bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  close(descriptor);
+}
+
+}  // namespace
+
+TEST_SUITE("listener") {
+  TEST_CASE("an ephemeral port is reported as it is") {
+    auto listeners = open_listeners({tcp("127.0.0.1")}, 16);
+    REQUIRE(listeners.is_ok());
+    REQUIRE(listeners.value().size() == 1);
+    const Listener& listener = listeners.value()[0];
+    CHECK(listener.bound().port != 0);
+    CHECK(listener.bound().host == "127.0.0.1");
+    CHECK(listener.info().name == "tcp:127.0.0.1:" + std::to_string(listener.bound().port));
+    CHECK(!listener.is_unix());
+  }
+
+  TEST_CASE("all addresses of a name get the same port") {
+    auto listeners = open_listeners({tcp("*")}, 16);
+    REQUIRE(listeners.is_ok());
+    for (const Listener& listener : listeners.value()) {
+      CHECK(listener.bound().port == listeners.value()[0].bound().port);
+    }
+    auto name = open_listeners({tcp("localhost")}, 16);
+    CHECK(name.is_ok());
+  }
+
+  TEST_CASE("a port in use is refused by name, with the remedy, and nothing is left open") {
+    auto first = open_listeners({tcp("127.0.0.1")}, 16);
+    REQUIRE(first.is_ok());
+    const std::uint16_t port = first.value()[0].bound().port;
+    const auto second = open_listeners({tcp("127.0.0.1"), tcp("127.0.0.1", port)}, 16);
+    REQUIRE(!second.is_ok());
+    const std::string message = second.status().message();
+    CHECK(second.status().code() == StatusCode::kUnavailable);
+    CHECK(message.find("127.0.0.1:" + std::to_string(port)) != std::string::npos);
+    CHECK(message.find("in use") != std::string::npos);
+    CHECK(message.find("choose another port") != std::string::npos);
+  }
+
+  TEST_CASE("foreign addresses and unknown names are errors that say so") {
+    const auto foreign = open_listeners({tcp("192.0.2.1", 11)}, 16);
+    REQUIRE(!foreign.is_ok());
+    CHECK(foreign.status().message().find("192.0.2.1:11") != std::string::npos);
+    const auto unknown = open_listeners({tcp("no such host")}, 16);
+    REQUIRE(!unknown.is_ok());
+    CHECK(unknown.status().code() == StatusCode::kNotFound);
+    CHECK(unknown.status().message().find("no such host") != std::string::npos);
+  }
+
+  TEST_CASE("a UNIX socket has the mode asked for and is removed at the end") {
+    const Directory directory;
+    const std::string path = directory.path + "/socket";
+    {
+      auto listeners = open_listeners({unix_at(path, 0620)}, 16);
+      REQUIRE(listeners.is_ok());
+      struct stat file {};
+      REQUIRE(stat(path.c_str(), &file) == 0);
+      CHECK((file.st_mode & 0777) == 0620);
+      CHECK(listeners.value()[0].info().name == "unix:" + path);
+    }
+    CHECK(!std::filesystem::exists(path));
+  }
+
+  TEST_CASE("a stale socket file is replaced; one that is answered and any other file are not") {
+    const Directory directory;
+    const std::string path = directory.path + "/socket";
+    leave_stale_socket(path);
+    auto owner = open_listeners({unix_at(path)}, 16);
+    REQUIRE(owner.is_ok());
+    const auto taken = open_listeners({unix_at(path)}, 16);
+    REQUIRE(!taken.is_ok());
+    CHECK(taken.status().message().find("the path is taken") != std::string::npos);
+    CHECK(std::filesystem::exists(path));
+
+    const std::string plain = directory.path + "/file";
+    std::ofstream(plain) << "precious";
+    const auto file = open_listeners({unix_at(plain)}, 16);
+    REQUIRE(!file.is_ok());
+    CHECK(file.status().message().find("not a socket") != std::string::npos);
+    CHECK(std::filesystem::file_size(plain) == 8);
+  }
+
+  TEST_CASE("a path that is too long, empty, or in no directory is an error") {
+    const auto far = open_listeners({unix_at("/" + std::string(200, 'x'))}, 16);
+    CHECK(far.status().code() == StatusCode::kInvalidArgument);
+    CHECK(open_listeners({unix_at("")}, 16).status().code() == StatusCode::kInvalidArgument);
+    const Directory directory;
+    const auto nowhere = open_listeners({unix_at(directory.path + "/none/socket")}, 16);
+    CHECK(nowhere.status().message().find("directory does not exist") != std::string::npos);
+  }
+
+  TEST_CASE("a socket file that was replaced by another one is left alone") {
+    const Directory directory;
+    const std::string path = directory.path + "/socket";
+    {
+      auto first = open_listeners({unix_at(path)}, 16);
+      REQUIRE(first.is_ok());
+      std::filesystem::remove(path);
+      leave_stale_socket(path);
+    }
+    CHECK(std::filesystem::exists(path));
+  }
+}

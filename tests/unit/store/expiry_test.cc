@@ -1,0 +1,168 @@
+#include "store/expiry.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "unit/store/store_fixture.h"
+
+using namespace ringcached;
+using namespace ringcached::store;
+using ringcached::testing::StoreFixture;
+
+namespace {
+
+std::string key(unsigned i) { return "key" + std::to_string(i); }
+
+std::uint64_t chunks_used(const Store& store) {
+  std::uint64_t sum = 0;
+  for (unsigned i = 1; i <= store.class_count(); ++i) sum += store.class_stats(i).chunks_used;
+  return sum;
+}
+
+}  // namespace
+
+TEST_SUITE("expiry") {
+  TEST_CASE("exptimes become cache times") {
+    constexpr CacheTime kNow = 500;
+    constexpr std::int64_t kBase = 1'700'000'000;
+    CHECK(expiry_from_exptime(0, kNow, kBase) == kNeverExpires);
+    CHECK(expiry_from_exptime(-1, kNow, kBase) == kAlreadyExpired);
+    CHECK(expiry_from_exptime(1, kNow, kBase) == kNow + 1);
+    CHECK(expiry_from_exptime(2592000, kNow, kBase) == kNow + 2592000);
+    CHECK(expiry_from_exptime(2592001, kNow, kBase) == kAlreadyExpired);
+    CHECK(expiry_from_exptime(kBase, kNow, kBase) == kAlreadyExpired);
+    CHECK(expiry_from_exptime(kBase + 900, kNow, kBase) == 900);
+    CHECK_FALSE(is_expired(kNeverExpires, kNow));
+    CHECK(is_expired(kNow, kNow));
+    CHECK_FALSE(is_expired(kNow + 1, kNow));
+  }
+
+  TEST_CASE("an item lives until its second, and a store that is dead already hides the old value") {
+    StoreFixture s;
+    s.set("k", "v", 0, s.now + 10);
+    s.now += 9;
+    CHECK(s.get("k") == "v");
+    s.now += 1;
+    CHECK(s.get("k") == "(expired)");
+    CHECK(s.get("k") == "(miss)");
+    CHECK(s.store->stats().items == 0);
+    s.set("k", "old");
+    CHECK(s.set("k", "new", 0, kAlreadyExpired) == StoreResult::kStored);
+    CHECK(s.get("k") == "(expired)");
+    CHECK(s.put(StoreMode::kAdd, "k", "again") == StoreResult::kStored);
+    CHECK(s.get("k") == "again");
+  }
+
+  TEST_CASE("dead items count as missing for every command") {
+    StoreFixture s;
+    const auto dead = [&] { s.set("k", "5", 0, kAlreadyExpired); };
+    dead();
+    CHECK(s.put(StoreMode::kReplace, "k", "x") == StoreResult::kNotStored);
+    dead();
+    CHECK(s.put(StoreMode::kAppend, "k", "x") == StoreResult::kNotStored);
+    dead();
+    CHECK(s.put(StoreMode::kCas, "k", "x", 1024) == StoreResult::kNotFound);
+    dead();
+    CHECK(s.count("k", false, 1) == "(miss)");
+    dead();
+    CHECK(s.remove("k") == DeleteResult::kNotFound);
+    dead();
+    CHECK_FALSE(s.store->touch(*s.thread, s.store->key("k"), kNeverExpires, s.now));
+    CHECK(s.store->stats().items == 0);
+  }
+
+  TEST_CASE("touch and get-and-touch move the expiry and keep the id") {
+    StoreFixture s;
+    s.set("k", "v", 0, s.now + 5);
+    s.get("k");
+    const std::uint64_t cas = s.info.cas;
+    CHECK(s.store->touch(*s.thread, s.store->key("k"), s.now + 50, s.now));
+    s.now += 20;
+    CHECK(s.get("k", {.touch = true, .expiry = kAlreadyExpired}) == "v");
+    CHECK(s.info.cas == cas);
+    CHECK(s.get("k") == "(expired)");
+  }
+
+  TEST_CASE("upkeep frees expired items that nobody asks for, within its budget") {
+    StoreFixture s;
+    constexpr unsigned kItems = 20000;
+    for (unsigned i = 0; i < kItems; ++i) s.set(key(i), "value", 0, i % 2 == 0 ? s.now + 5 : kNeverExpires);
+    s.maintain_all();
+    CHECK(s.store->stats().items == kItems);
+    s.now += 5;
+    unsigned calls = 0;
+    std::uint64_t left = s.store->stats().items;
+    while (s.thread->maintain(s.now, 1000)) {
+      const std::uint64_t items = s.store->stats().items;
+      CHECK(left - items <= 1000);
+      left = items;
+      REQUIRE(++calls < 200);
+    }
+    CHECK(calls >= 9);
+    CHECK(s.store->stats().items == kItems / 2);
+    CHECK(s.store->stats().reaper_reclaimed == kItems / 2);
+    CHECK(s.store->stats().expired_unfetched == kItems / 2);
+    CHECK(chunks_used(*s.store) == kItems / 2);
+    for (unsigned i = 1; i < kItems; i += 2) CHECK(s.get(key(i)) == "value");
+  }
+
+  TEST_CASE("upkeep knows of expiries that came by touch") {
+    StoreFixture s;
+    s.set("touched", "v");
+    s.set("got", "v");
+    s.maintain_all();
+    s.store->touch(*s.thread, s.store->key("touched"), s.now + 3, s.now);
+    s.get("got", {.touch = true, .expiry = s.now + 4});
+    s.maintain_all();
+    s.now += 3;
+    s.maintain_all();
+    CHECK(s.store->stats().items == 1);
+    s.now += 1;
+    s.maintain_all();
+    CHECK(s.store->stats().items == 0);
+  }
+
+  TEST_CASE("a flush hides everything stored before and nothing stored after") {
+    StoreFixture s;
+    s.set("a", "1");
+    s.set("large", StoreFixture::pattern(100000, 1));
+    s.store->flush(*s.thread);
+    s.set("b", "2");
+    CHECK(s.get("a") == "(flushed)");
+    CHECK(s.get("b") == "2");
+    s.store->flush(*s.thread);
+    CHECK(s.get("b") == "(flushed)");
+    s.set("b", "3");
+    CHECK(s.get("b") == "3");
+    s.maintain_all();
+    CHECK(s.store->stats().items == 1);
+    CHECK(chunks_used(*s.store) == 1);
+  }
+
+  TEST_CASE("items do not come back to life when flush epochs wrap") {
+    for (const bool with_upkeep : {false, true}) {
+      StoreFixture s;
+      s.set("old", "v");
+      for (unsigned i = 0; i < 200; ++i) {
+        s.store->flush(*s.thread);
+        CHECK(s.get("recent" + std::to_string(i % 3)) != "v");
+        s.set("recent" + std::to_string(i % 3), "v");
+        if (with_upkeep) s.thread->maintain(s.now, 2);
+      }
+      s.store->flush(*s.thread);
+      CHECK(s.get("old") != "v");
+      s.maintain_all();
+      CHECK(s.store->stats().items == 0);
+    }
+  }
+
+  TEST_CASE("many flushes of an unchanged store use up no epochs") {
+    StoreFixture s;
+    s.set("a", "1");
+    for (unsigned i = 0; i < 1000; ++i) s.store->flush(*s.thread);
+    CHECK(s.get("a") == "(flushed)");
+    s.set("a", "2");
+    CHECK(s.get("a") == "2");
+  }
+}

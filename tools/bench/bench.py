@@ -1,0 +1,168 @@
+"""Measures ringcached, memcached and the null server interleaved in one run and prints a table of ratios.
+
+Each server has one worker and is pinned to core 0; the load comes from core 1. The figure that counts is the server's
+CPU time per operation: it stays comparable on a machine with other work, where operations per second do not."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import signal
+import sys
+
+from measure import Harness, Workload, progress
+from processes import BenchError, find_programs
+from tables import print_tables
+
+DEFAULT_WORKLOADS = "get1,get16,set16"
+MEMTIER_WORKLOADS = "memtier1,memtier32"
+
+
+def parse_arguments(arguments):
+    parser = argparse.ArgumentParser(prog="tools/dev bench", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build/release", help="build directory (%(default)s)")
+    parser.add_argument("--servers", help="of ringcached,memcached,null; all that exist")
+    parser.add_argument("--workloads", help="names such as get1, set16, mix1, get16@1k, get1@100k, memtier32: kind, "
+                        f"requests in flight, bytes of values; {DEFAULT_WORKLOADS}, and {MEMTIER_WORKLOADS} where "
+                        "memtier_benchmark is on the PATH or named by MEMTIER")
+    parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement (%(default)s)")
+    parser.add_argument("--connections", type=int, default=50, help="(%(default)s)")
+    parser.add_argument("--keys", type=int, default=100000, help="different keys, all present (%(default)s)")
+    parser.add_argument("--distribution", choices=("uniform", "zipf", "sequential"), default="uniform")
+    parser.add_argument("--unix", action="store_true", help="UNIX sockets instead of TCP on 127.0.0.1")
+    parser.add_argument("--open-loop", type=float, metavar="PART", default=0,
+                        help="also latencies at this part of memcached's peak rate, e.g. 0.5")
+    parser.add_argument("--idle", type=int, metavar="N", nargs="?", const=9000, default=0,
+                        help="memory of N idle connections (9000)")
+    parser.add_argument("--memory", type=int, metavar="N", nargs="?", const=1000000, default=0,
+                        help="memory of N items (1000000) of three sizes")
+    parser.add_argument("--json", metavar="FILE", help="write everything measured there")
+    parser.add_argument("--selftest", action="store_true", help="a few seconds of everything, with what exists")
+    return parser.parse_args(arguments)
+
+
+def find_memtier():
+    return os.environ.get("MEMTIER") or shutil.which("memtier_benchmark")
+
+
+def chosen_workloads(options, memtier):
+    names = options.workloads
+    if names is None:
+        # Asked for memory alone, the loads are left out.
+        names = "" if options.idle or options.memory else DEFAULT_WORKLOADS
+        if names and memtier:
+            names += "," + MEMTIER_WORKLOADS
+    workloads = [Workload(name) for name in names.split(",") if name]
+    if any(workload.memtier for workload in workloads) and not memtier:
+        raise BenchError("memtier_benchmark is not on the PATH; MEMTIER=path names one")
+    return workloads
+
+
+def check_options(options):
+    if options.rounds < 1 or options.seconds <= 0 or options.keys < 1 or not 1 <= options.connections <= 10000:
+        raise BenchError("--rounds, --seconds, --keys and --connections (at most 10000) must be positive")
+    if len(os.sched_getaffinity(0) & {0, 1}) < 2:
+        progress("cores 0 and 1 are not both available: server and load share what there is, figures are rough")
+    generator = os.path.join(options.build, "bench", "load_generator")
+    if not os.access(generator, os.X_OK):
+        raise BenchError(f"{generator} is missing: build it (tools/dev build)")
+
+
+def surroundings(options, programs):
+    with open("/proc/cpuinfo") as file:
+        models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return {
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "kernel": platform.release(),
+        "processor": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": {name: program.version() for name, program in programs.items()},
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "connections": options.connections,
+        "transport": "unix" if options.unix else "tcp loopback",
+        "distribution": options.distribution,
+        "load_at_start": os.getloadavg()[0],
+    }
+
+
+def measure_all(options):
+    check_options(options)
+    programs, remarks = find_programs(options.build, options.servers.split(",") if options.servers else None)
+    for remark in remarks:
+        progress(remark)
+    if not programs:
+        raise BenchError("no server to measure")
+    memtier = find_memtier()
+    workloads = chosen_workloads(options, memtier)
+    harness = Harness(options, programs, memtier)
+    report = surroundings(options, programs)
+    report["workloads"] = harness.workloads(workloads)
+    if options.idle:
+        report["idle"] = harness.idle(options.idle)
+    if options.memory:
+        report["memory"] = harness.memory(options.memory)
+    report["faults"] = harness.faults
+    return report
+
+
+def use_selftest_options(options):
+    options.rounds, options.seconds, options.keys = 1, 0.2, 2000
+    options.workloads = "get1,get16,set16,mix1,get4@100k"
+    if find_memtier():
+        options.workloads += ",memtier32"
+    options.open_loop, options.idle, options.memory = 0.3, 200, 20000
+
+
+def check_selftest(report):
+    """What must hold of any run, whatever the speed."""
+    for entry in report["workloads"]:
+        for name, figures in entry["servers"].items():
+            place = f"{entry['workload']} {name}"
+            if not 0 < figures["server_cpu_us"] < 1e5 or figures["operations_per_second"] <= 0:
+                raise BenchError(f"{place}: CPU time or rate cannot be right")
+            if not 0 < figures["p50_us"] <= figures["p99_us"] <= figures["p99.9_us"]:
+                raise BenchError(f"{place}: percentiles do not rise")
+    for entry in report["memory"]:
+        for name, size in entry["servers"].items():
+            # Resident pages are counted coarsely and start-up memory is used up first, so only the order is sure.
+            if not 0 <= size < 10 * (entry["key_bytes"] + entry["value_bytes"]) + 1000:
+                raise BenchError(f"memory of {name}: {size} bytes per item cannot be right")
+    if report["faults"]:
+        raise BenchError(f"{len(report['faults'])} faults")
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def main(arguments):
+    signal.signal(signal.SIGTERM, interrupt)
+    options = parse_arguments(arguments)
+    if options.selftest:
+        use_selftest_options(options)
+    try:
+        report = measure_all(options)
+        print_tables(report)
+        if options.json:
+            with open(options.json, "w") as file:
+                json.dump(report, file, indent=1)
+                file.write("\n")
+        if options.selftest:
+            check_selftest(report)
+            print("selftest passed")
+    except BenchError as error:
+        progress(f"bench: {error}")
+        return 1
+    except KeyboardInterrupt:
+        progress("bench: interrupted")
+        return 130
+    return 1 if report["faults"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
