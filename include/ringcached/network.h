@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -45,7 +46,11 @@ class Output {
   void commit(std::size_t bytes) { cursor_ += bytes; }
 
   // Copies; any length.
-  void append(std::string_view bytes);
+  void append(std::string_view bytes) {
+    if (bytes.size() >= available()) return append_slow(bytes);  // also when there is no block yet
+    std::memcpy(cursor_, bytes.data(), bytes.size());
+    cursor_ += bytes.size();
+  }
   // Sends `bytes` from where they lie; they must not change until pin.release was called.
   void reference(std::span<const char> bytes, OutputPin pin);
   // Bytes not yet handed to the kernel or not yet acknowledged by it. Exact.
@@ -62,6 +67,7 @@ class Output {
 
  private:
   char* grow(std::size_t bytes);
+  void append_slow(std::string_view bytes);
 };
 
 enum class CloseReason : std::uint8_t { kPeer, kHandler, kError, kIdleTimeout, kShutdown };

@@ -44,9 +44,12 @@ int run(ringcached::Store& store) {
   ringcached::ItemDetails details;
   std::string user;
   if (!handle.get("session", user, &details)) return 1;
-  std::printf("session of %s, %lld s left\n", user.c_str(), static_cast<long long>(details.time_left.count()));
-  if (handle.compare_and_swap("session", "bob", details.version) != ringcached::StoreOutcome::kStored) return 1;
-  if (handle.compare_and_swap("session", "eve", details.version) != ringcached::StoreOutcome::kExists) return 1;
+  std::printf("session of %s, %lld s left\n", user.c_str(),
+              static_cast<long long>(details.time_left.count()));
+  if (handle.compare_and_swap("session", "bob", details.version) != ringcached::StoreOutcome::kStored)
+    return 1;
+  if (handle.compare_and_swap("session", "eve", details.version) != ringcached::StoreOutcome::kExists)
+    return 1;
 
   const ringcached::StoreStatistics statistics = store.statistics();
   std::printf("%llu items in %zu bytes of pages\n", static_cast<unsigned long long>(statistics.items),
@@ -58,7 +61,8 @@ int run(ringcached::Store& store) {
 }  // namespace
 
 int main() {
-  auto store = ringcached::Store::open({.memory_limit_bytes = std::size_t{16} << 20, .threads = kThreads + 1});
+  auto store =
+      ringcached::Store::open({.memory_limit_bytes = std::size_t{16} << 20, .threads = kThreads + 1});
   if (!store) {
     std::fprintf(stderr, "%s\n", store.status().message().c_str());
     return 1;

@@ -12,7 +12,7 @@ char* Output::grow(std::size_t bytes) {
   return static_cast<net::SendQueue*>(this)->add_block();
 }
 
-void Output::append(std::string_view bytes) {
+void Output::append_slow(std::string_view bytes) {
   while (!bytes.empty()) {
     if (available() == 0) grow(1);
     const std::size_t part = std::min(bytes.size(), available());

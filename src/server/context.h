@@ -40,12 +40,19 @@ struct ServerContext {
   StatsBaseline baseline;
 };
 
+class Batch;
+
+// One worker's. Used on its thread only.
 struct WorkerContext {
+  WorkerContext(ServerContext& server_context, store::StoreThread& store_thread, WorkerCounters& cells);
+  ~WorkerContext();
+
   ServerContext& server;
   store::Store& store;
   store::StoreThread& thread;
   WorkerCounters& counters;
   unsigned requests_per_turn;
+  std::unique_ptr<Batch> batch;  // scratch space of the session at work (batch.h)
 
   CacheTime now() const { return server.clock.now(); }
 };

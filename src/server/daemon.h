@@ -76,8 +76,8 @@ class PidFile {
 // asked.
 Status switch_user(const std::string& user, bool keep_dumpable);
 
-// Makes `user` (and its group) the owner of a file that root has created for it, the socket file. Does nothing for
-// anyone but root, and for an unknown user (switch_user reports that).
+// Makes `user` (and its group) the owner of a file that root has created for it, the socket file. Does
+// nothing for anyone but root, and for an unknown user (switch_user reports that).
 Status give_file_to(const std::string& path, const std::string& user);
 
 // Room for `connections` and the `own` descriptors of the server. Raises the soft limit, and the hard one if

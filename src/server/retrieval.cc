@@ -81,13 +81,12 @@ void count_hit(WorkerCounters& counters, const Retrieval& retrieval, unsigned sl
 
 }  // namespace
 
-void retrieve(WorkerContext& worker, Output& output, std::string_view key, const Retrieval& retrieval) {
+void retrieve(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval) {
   worker.counters.add(retrieval.touch ? Count::kCmdTouch : Count::kCmdGet);
   const store::ReadOptions options{.touch = retrieval.touch, .expiry = retrieval.expiry};
-  ValueReply reply(output, key, retrieval.with_cas);
+  ValueReply reply(output, key.bytes, retrieval.with_cas);
   store::Pin pin;
-  const store::Lookup lookup =
-      worker.store.read(worker.thread, worker.store.key(key), worker.now(), options, reply, &pin);
+  const store::Lookup lookup = worker.store.read(worker.thread, key, worker.now(), options, reply, &pin);
   if (lookup != store::Lookup::kHit) {
     count_miss(worker.counters, retrieval, lookup);
     return;

@@ -1,8 +1,6 @@
 // get, gets, gat, gats: keys in, VALUE blocks out.
 #pragma once
 
-#include <string_view>
-
 #include "ringcached/network.h"
 #include "server/context.h"
 
@@ -15,6 +13,6 @@ struct Retrieval {
 };
 
 // Appends the VALUE block of `key` if it is there, and counts. The closing END is the caller's.
-void retrieve(WorkerContext& worker, Output& output, std::string_view key, const Retrieval& retrieval);
+void retrieve(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval);
 
 }  // namespace ringcached::server

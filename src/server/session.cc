@@ -1,17 +1,20 @@
 #include "server/session.h"
 
 #include <algorithm>
+#include <array>
 
 #include "protocol/reply.h"
 #include "server/admin.h"
+#include "server/batch.h"
 #include "server/mutation.h"
 #include "store/expiry.h"
 
 namespace ringcached::server {
 namespace {
 
-// Keys of one long retrieval line that are answered before the other connections get their turn.
-constexpr unsigned kKeysPerStep = 64;
+// Keys of one long retrieval line that are answered together: for latency of memory as in Batch, and between
+// two groups the output may block and others get their turn.
+constexpr std::size_t kKeysPerStep = 16;
 
 Retrieval retrieval_of(const WorkerContext& worker, const protocol::Request& request) {
   using protocol::Command;
@@ -33,12 +36,13 @@ Consumed Session::on_data(Connection& connection, std::span<const char> data) {
   std::size_t used = 0;
   unsigned requests = 0;
   while (used < input.size()) {
-    const Step done = step(connection, output, input.substr(used));
+    const Step done = step(connection, output, input.substr(used), worker_.requests_per_turn - requests);
     used += done.used;
     if (done.close) return {used, Next::kClose};
     if (done.wait) return {used, Next::kReceive};
     if (connection.output_blocked()) return {used, Next::kBlocked};
-    if (++requests >= worker_.requests_per_turn) {
+    requests += done.requests;
+    if (requests >= worker_.requests_per_turn) {
       if (connection.others_waiting()) return {used, Next::kYield};
       requests = 0;
     }
@@ -46,18 +50,48 @@ Consumed Session::on_data(Connection& connection, std::span<const char> data) {
   return {used, Next::kReceive};
 }
 
-Session::Step Session::step(Connection& connection, Output& output, std::string_view input) {
+Session::Step Session::step(Connection& connection, Output& output, std::string_view input, unsigned share) {
   switch (state_) {
-    case State::kLine:
-      return on_line(connection, output, input);
+    case State::kLine: {
+      const Step batch = on_batch(output, input, share);
+      return batch.requests > 0 ? batch : on_line(connection, output, input);
+    }
     case State::kKeys:
-      return on_keys(connection, output, input);
+      return on_keys(output, input);
     case State::kUpload:
       return on_upload(output, input);
     case State::kSwallow:
       return on_swallow(output, input);
   }
   return {.close = true};
+}
+
+// Usually the whole pipeline: everything there is to parse is parsed, and the memory it needs is asked for in
+// two steps (bucket, item), before the first request is executed.
+Session::Step Session::on_batch(Output& output, std::string_view input, unsigned share) {
+  Batch& batch = *worker_.batch;
+  batch.plan(worker_, input, scan_, share);
+  if (batch.size() > 1) {
+    for (const Batch::Planned& planned : batch) worker_.store.prefetch_item(planned.key);
+  }
+  std::size_t used = 0;
+  for (const Batch::Planned& planned : batch) {
+    used += planned.line_bytes;
+    if (protocol::is_storage(planned.request.command)) {
+      used += store_whole(output, planned.request, planned.key, input.substr(used));
+    } else {
+      retrieve(worker_, output, planned.key, retrieval_of(worker_, planned.request));
+      output.append(protocol::reply::kEnd);
+    }
+  }
+  return {.used = used, .requests = static_cast<unsigned>(batch.size())};
+}
+
+std::size_t Session::store_whole(Output& output, const protocol::Request& request, const store::Key& key,
+                                 std::string_view block) {
+  const StorageOutcome outcome = store_block(worker_, request, key, block);
+  if (!request.noreply) output.append(outcome.reply);
+  return outcome.consumed;
 }
 
 Session::Step Session::on_line(Connection& connection, Output& output, std::string_view input) {
@@ -122,7 +156,7 @@ Session::Step Session::on_request(Connection& connection, Output& output, const 
 Session::Step Session::begin_retrieval(Output& output, const protocol::Request& request,
                                        std::string_view input, std::size_t line_bytes) {
   const Retrieval retrieval = retrieval_of(worker_, request);
-  retrieve(worker_, output, request.key, retrieval);
+  retrieve(worker_, output, worker_.store.key(request.key), retrieval);
   if (request.arguments.empty()) {
     output.append(protocol::reply::kEnd);
     return {.used = line_bytes};
@@ -134,21 +168,29 @@ Session::Step Session::begin_retrieval(Output& output, const protocol::Request& 
   return {.used = static_cast<std::size_t>(request.arguments.data() - input.data())};
 }
 
-Session::Step Session::on_keys(Connection& connection, Output& output, std::string_view input) {
+// As on_batch: the keys of a group are looked up only once the memory of all of them has been asked for.
+Session::Step Session::on_keys(Output& output, std::string_view input) {
+  std::array<store::Key, kKeysPerStep> keys;
+  std::size_t count = 0;
   std::size_t used = 0;
-  for (unsigned keys = 0; keys < kKeysPerStep && !connection.output_blocked(); ++keys) {
+  bool line_ended = false;
+  while (count < keys.size() && !line_ended) {
     while (input[used] == ' ') ++used;
-    if (input[used] == '\r' && input[used + 1] == '\n') ++used;
-    if (input[used] == '\n') {
-      output.append(protocol::reply::kEnd);
-      state_ = State::kLine;
-      return {.used = used + 1};
-    }
     const std::size_t end = std::min(input.find_first_of(" \n", used), input.size());
     std::string_view key = input.substr(used, end - used);
-    if (input[end] == '\n' && key.back() == '\r') key.remove_suffix(1);
-    retrieve(worker_, output, key, retrieval_);
-    used += key.size();
+    line_ended = input[end] == '\n';
+    if (line_ended && key.ends_with('\r')) key.remove_suffix(1);
+    used = line_ended ? end + 1 : end;
+    if (key.empty()) continue;
+    keys[count] = worker_.store.key(key);
+    worker_.store.prefetch(keys[count++]);
+  }
+  const std::span<const store::Key> group(keys.data(), count);
+  for (const store::Key& key : group) worker_.store.prefetch_item(key);
+  for (const store::Key& key : group) retrieve(worker_, output, key, retrieval_);
+  if (line_ended) {
+    output.append(protocol::reply::kEnd);
+    state_ = State::kLine;
   }
   return {.used = used};
 }
@@ -156,10 +198,8 @@ Session::Step Session::on_keys(Connection& connection, Output& output, std::stri
 Session::Step Session::begin_storage(Output& output, const protocol::Request& request, std::string_view input,
                                      std::size_t line_bytes) {
   const std::string_view block = input.substr(line_bytes);
-  if (block.size() >= std::size_t{request.value_bytes} + 2) [[likely]] {
-    const StorageOutcome outcome = store_block(worker_, request, block);
-    if (!request.noreply) output.append(outcome.reply);
-    return {.used = line_bytes + outcome.consumed};
+  if (is_simple(request, block.size())) {
+    return {.used = line_bytes + store_whole(output, request, worker_.store.key(request.key), block)};
   }
   upload_ = std::make_unique<Upload>(worker_, request);
   state_ = State::kUpload;

@@ -31,19 +31,23 @@ class Session final : public ConnectionHandler {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
+    unsigned requests = 1;  // towards the connection's share of the turn
   };
 
-  Step step(Connection& connection, Output& output, std::string_view input);
+  Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
+  Step on_batch(Output& output, std::string_view input, unsigned share);
   Step on_line(Connection& connection, Output& output, std::string_view input);
   Step on_request(Connection& connection, Output& output, const protocol::Request& request,
                   std::string_view input, std::size_t line_bytes);
-  Step on_keys(Connection& connection, Output& output, std::string_view input);
+  Step on_keys(Output& output, std::string_view input);
   Step on_upload(Output& output, std::string_view input);
   Step on_swallow(Output& output, std::string_view input);
   Step begin_retrieval(Output& output, const protocol::Request& request, std::string_view input,
                        std::size_t line_bytes);
   Step begin_storage(Output& output, const protocol::Request& request, std::string_view input,
                      std::size_t line_bytes);
+  std::size_t store_whole(Output& output, const protocol::Request& request, const store::Key& key,
+                          std::string_view block);
   void swallow(std::uint64_t bytes, std::string_view reply);
 
   WorkerContext& worker_;

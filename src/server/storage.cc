@@ -33,10 +33,11 @@ StoreMode store_mode(Command command) {
   }
 }
 
-store::StoreRequest store_request(const WorkerContext& worker, const protocol::Request& request) {
+store::StoreRequest store_request(const WorkerContext& worker, const protocol::Request& request,
+                                  const store::Key& key) {
   return {
       .mode = store_mode(request.command),
-      .key = worker.store.key(request.key),
+      .key = key,
       .client_flags = request.client_flags,
       .expiry = store::expiry_from_exptime(request.exptime, worker.now(), worker.server.clock.wall_base()),
       .cas_compare = request.number};
@@ -87,10 +88,11 @@ StoreResult count_and_return(WorkerContext& worker, Command command, StoreResult
 
 }  // namespace
 
-StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, std::string_view block) {
+StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, const store::Key& key,
+                           std::string_view block) {
   const std::size_t block_bytes = std::size_t{request.value_bytes} + kLineEnd.size();
   RC_DCHECK(block.size() >= block_bytes);
-  const store::StoreRequest wanted = store_request(worker, request);
+  const store::StoreRequest wanted = store_request(worker, request, key);
   const std::string_view value = block.substr(0, request.value_bytes);
   if (block.substr(request.value_bytes, kLineEnd.size()) != kLineEnd) [[unlikely]] {
     // Size is judged on the line, before the data; only then is the block looked at.
@@ -108,7 +110,7 @@ Upload::Upload(WorkerContext& worker, const protocol::Request& request)
       command_(request.command),
       noreply_(request.noreply),
       key_(request.key),
-      request_(store_request(worker, request)),
+      request_(store_request(worker, request, worker.store.key(request.key))),
       remaining_(std::uint64_t{request.value_bytes} + kLineEnd.size()) {
   request_.key.bytes = key_;
   begun_ = worker_.store.begin(worker_.thread, request_, request.value_bytes, worker_.now(), pending_);

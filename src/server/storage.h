@@ -19,7 +19,9 @@ struct StorageOutcome {
 };
 
 // The whole data block with its CR LF is at the front of `block` (request.value_bytes + 2 bytes or more).
-StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, std::string_view block);
+// `key` is that of the request.
+StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, const store::Key& key,
+                           std::string_view block);
 
 // A storage command whose data block arrives in pieces. Owns its key and the memory reserved for the value.
 class Upload {

@@ -16,13 +16,7 @@ constexpr std::size_t kChunksPerTick = 128 * 1024;
 }  // namespace
 
 void Worker::on_start() {
-  context_.emplace(WorkerContext{
-      .server = server_,
-      .store = server_.store,
-      .thread = server_.store.attach(),
-      .counters = counters_,
-      .requests_per_turn = static_cast<unsigned>(std::max(1, server_.config.network.requests_per_turn)),
-  });
+  context_.emplace(server_, server_.store.attach(), counters_);
 }
 
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection&) {

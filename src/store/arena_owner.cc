@@ -51,10 +51,12 @@ void count_eviction(StoreCounters& counters, const ItemOwner::Decision& decision
 
 }  // namespace
 
-ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) {
-  std::byte* head = core_.item(chunk);
+ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue,
+                                          bool force) {
+  const std::byte* head = core_.item(chunk);
   const auto there = [&] {
-    const std::uint32_t state = chunk_state(head).load(std::memory_order_acquire);
+    const std::uint32_t state =
+        shared_load32(head + kStateOffset);  // it may be another arena's, and free by now
     return chunk_kind(state) == ChunkKind::kItem && chunk_generation(state) == generation;
   };
   if (!there()) return {};
@@ -68,7 +70,8 @@ ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t gene
     if (existing.slot == nullptr || !there()) return {};
     if (existing.alive() && !force && spared(core_, existing, queue)) return {.verdict = Verdict::kKept};
     const bool pinnable = existing.header.value_bytes >= kPinBytesMin;
-    if (pinnable && core_.pool->pins(chunk).load(std::memory_order_relaxed) != 0) return {.verdict = Verdict::kBusy};
+    if (pinnable && core_.pool->pins(chunk).load(std::memory_order_relaxed) != 0)
+      return {.verdict = Verdict::kBusy};
     decision = evicted(existing, hash, now);
     core_.unlink(ledger_, bucket, existing);
   }
@@ -86,6 +89,8 @@ ChunkAddress ArenaOwner::head_of(ChunkAddress part) {
   return linked ? head : kNoChunk;
 }
 
-void ArenaOwner::free_elsewhere(ChunkAddress chunk) { core_.free_chunk(nullptr, chunk); }
+void ArenaOwner::free_elsewhere(ChunkAddress chunk) {
+  core_.free_chunk(nullptr, chunk);
+}
 
 }  // namespace ringcached::store

@@ -7,8 +7,8 @@
 namespace ringcached::store {
 namespace {
 
-// Items of the giving class must have been left alone this many times as long as those that the taking class evicts,
-// and at least so many seconds longer.
+// Items of the giving class must have been left alone this many times as long as those that the taking class
+// evicts, and at least so many seconds longer.
 constexpr std::uint32_t kIdleRatio = 2;
 constexpr std::uint32_t kIdleSecondsMin = 5;
 // A class with so many pages' worth of free chunks gives one up whatever its items do.
@@ -55,7 +55,8 @@ std::uint32_t Balancer::sampled_idle_seconds(ThreadState& thread, unsigned slab_
   for (std::size_t i = 0; i < std::min(pages, kSamplePages); ++i) {
     const std::size_t at = sample_page_++ % pages;
     const PageId page = thread.arena->page_at(at);
-    if (page == kNoPage || thread.core->pool->info(page).slab_class.load(std::memory_order_relaxed) != slab_class) {
+    if (page == kNoPage ||
+        thread.core->pool->info(page).slab_class.load(std::memory_order_relaxed) != slab_class) {
       continue;
     }
     Sample sample{*thread.core, now};
@@ -74,7 +75,8 @@ unsigned Balancer::idlest(ThreadState& thread, CacheTime now, unsigned hungry) {
     if (slab_class == hungry || evicted_now_[slab_class] >= evicted_now_[hungry]) continue;
     const ArenaClassStats stats = thread.arena->class_stats(slab_class);
     if (stats.pages == 0) continue;
-    if (stats.chunks_free >= kFreePagesMin * thread.core->classes.chunks_per_page(slab_class)) return slab_class;
+    if (stats.chunks_free >= kFreePagesMin * thread.core->classes.chunks_per_page(slab_class))
+      return slab_class;
     if (stats.pages < kFreePagesMin) continue;
     const std::uint32_t idle = sampled_idle_seconds(thread, slab_class, now);
     if (idle < longest) continue;

@@ -1,8 +1,9 @@
 // Moves pages between the classes of a thread's arena, and between arenas, by how long items live.
 //
-// A class that evicts items still young while another class holds items that nobody has asked for in much longer (or
-// chunks that nobody uses) gets a page from it: the other class gives one to the pool, and the first takes it at its
-// next allocation. One page per step and second. How old the items of a class are is sampled from one of its pages.
+// A class that evicts items still young while another class holds items that nobody has asked for in much
+// longer (or chunks that nobody uses) gets a page from it: the other class gives one to the pool, and the
+// first takes it at its next allocation. One page per step and second. How old the items of a class are is
+// sampled from one of its pages.
 #pragma once
 
 #include <array>

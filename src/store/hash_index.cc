@@ -35,15 +35,17 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
   index->items_base_ = items;
   index->growth_ = options.growth;
   index->buckets_max_ = options.growth ? std::max(initial, wanted) : initial;
-  // Every bucket of a chain but the last is full, so there is less than one overflow bucket per seven items; splitting
-  // holds a few more for a moment.
+  // Every bucket of a chain but the last is full, so there is less than one overflow bucket per seven items;
+  // splitting holds a few more for a moment.
   constexpr std::size_t kOverflowSpare = 4096;
-  index->overflow_max_ = std::min<std::size_t>(options.items_max / kSlotsPerBucket + kOverflowSpare, kVersionMask);
+  index->overflow_max_ =
+      std::min<std::size_t>(options.items_max / kSlotsPerBucket + kOverflowSpare, kVersionMask);
   index->buckets_ = reserve_buckets(index->buckets_max_, options.large_pages);
   index->overflow_ = reserve_buckets(index->overflow_max_, options.large_pages);
   if (index->buckets_ == nullptr || index->overflow_ == nullptr) {
     return Status(StatusCode::kOutOfMemory, "cannot reserve address space for the index (" +
-                                                std::string(std::strerror(errno)) + "): lower -m or raise ulimit -v");
+                                                std::string(std::strerror(errno)) +
+                                                "): lower -m or raise ulimit -v");
   }
   index->bucket_count_.store(initial, std::memory_order_release);
   return index;
@@ -74,7 +76,8 @@ void HashIndex::unlock_bucket(Bucket& bucket, bool changed) {
   bucket.word.store((word & ~kVersionMask) | version, std::memory_order_release);
 }
 
-LockedBucket::LockedBucket(HashIndex& index, std::uint64_t hash) : index_(index), home_(nullptr), hash_(hash) {
+LockedBucket::LockedBucket(HashIndex& index, std::uint64_t hash)
+    : index_(index), home_(nullptr), hash_(hash) {
   for (;;) {
     Bucket* bucket = &index.buckets_[HashIndex::bucket_of(hash, index.bucket_count())];
     HashIndex::lock_bucket(*bucket);
@@ -92,6 +95,7 @@ std::atomic<std::uint64_t>* LockedBucket::find(std::string_view key) const {
     for (SlotMatches matches = match_tags(*bucket, slot_tag(hash_)); matches.any(); matches.drop_first()) {
       std::atomic<std::uint64_t>& slot = bucket->slots[matches.first()];
       const ChunkAddress address = slot_address(slot.load(std::memory_order_relaxed));
+      __builtin_prefetch(index_.item(address) + sizeof(Bucket), 1);
       if (address != kNoChunk && has_key(index_.item(address), address, key)) return &slot;
     }
   }
@@ -113,7 +117,8 @@ Bucket* HashIndex::append_overflow(Bucket& last) {
   std::uint64_t head = overflow_free_.load(std::memory_order_acquire);
   std::uint32_t taken = 0;
   while ((taken = static_cast<std::uint32_t>(head)) != 0) {
-    // The upper half counts pops, so that a bucket that came back meanwhile is not mistaken for the same list.
+    // The upper half counts pops, so that a bucket that came back meanwhile is not mistaken for the same
+    // list.
     const std::uint64_t next = overflow_of(overflow_[taken].word.load(std::memory_order_relaxed));
     const std::uint64_t popped = ((head >> 32) + 1) << 32 | next;
     if (overflow_free_.compare_exchange_weak(head, popped, std::memory_order_acquire)) break;
@@ -134,8 +139,8 @@ void HashIndex::free_overflow(std::uint32_t overflow) {
   std::uint64_t head = overflow_free_.load(std::memory_order_relaxed);
   do {
     overflow_[overflow].word.store(head << 32, std::memory_order_relaxed);
-  } while (!overflow_free_.compare_exchange_weak(head, (head & ~kVersionMask) | overflow, std::memory_order_release,
-                                                 std::memory_order_relaxed));
+  } while (!overflow_free_.compare_exchange_weak(head, (head & ~kVersionMask) | overflow,
+                                                 std::memory_order_release, std::memory_order_relaxed));
 }
 
 void HashIndex::insert(Bucket& home, std::uint64_t slot) {
@@ -151,7 +156,8 @@ void HashIndex::insert(Bucket& home, std::uint64_t slot) {
   }
 }
 
-// Fills the hole with an item from the end of the chain, so that only the last bucket has holes, and is never empty.
+// Fills the hole with an item from the end of the chain, so that only the last bucket has holes, and is never
+// empty.
 void HashIndex::erase(Bucket& home, std::atomic<std::uint64_t>& slot) {
   Bucket* previous = nullptr;
   Bucket* last = &home;
@@ -214,8 +220,8 @@ void HashIndex::prefetch_items(const Bucket& home) const {
   }
 }
 
-// Nobody maps to the new bucket before the count is published, and that happens while both are locked: whoever waited
-// for the old one looks at the count again, and so does a reader that found nothing.
+// Nobody maps to the new bucket before the count is published, and that happens while both are locked:
+// whoever waited for the old one looks at the count again, and so does a reader that found nothing.
 void HashIndex::split_next() {
   const std::size_t count = bucket_count_.load(std::memory_order_relaxed);
   const std::size_t level_count = std::bit_floor(count);

@@ -1,18 +1,20 @@
 // The index: hash -> address of the item's chunk, for all threads.
 //
-// A bucket is one cache line: a word of (version 32 | overflow bucket 32) and seven slots. Full buckets are continued by
-// overflow buckets from an array of their own; the version of the home bucket covers the whole chain. Odd: locked.
+// A bucket is one cache line: a word of (version 32 | overflow bucket 32) and seven slots. Full buckets are
+// continued by overflow buckets from an array of their own; the version of the home bucket covers the whole
+// chain. Odd: locked.
 //
 //   slot   63      48 47   44 43      42      41  40 39                             0
 //         |   tag    | spare |main| fetched |  freq  |  address (granule number)     |
 //
-// Growth is linear hashing: with N = bucket_count, 2^L <= N < 2^(L+1), a hash belongs to its lowest L+1 bits if that
-// bucket exists, else to its lowest L. Splitting bucket N - 2^L makes bucket N; N is the whole state, in one word.
-// Both arrays are reserved at their largest at creation and touched as they are used.
+// Growth is linear hashing: with N = bucket_count, 2^L <= N < 2^(L+1), a hash belongs to its lowest L+1 bits
+// if that bucket exists, else to its lowest L. Splitting bucket N - 2^L makes bucket N; N is the whole state,
+// in one word. Both arrays are reserved at their largest at creation and touched as they are used.
 //
-// Readers take no lock: ticket(), probe(), copy what the item has, still_valid(). A reader that finds nothing must also
-// see that its hash still maps to the bucket it read. Readers change a slot only by compare-and-swap of its access bits.
-// Writers hold the lock of one bucket (LockedBucket), never two, and never wait for anything else while holding it.
+// Readers take no lock: ticket(), probe(), copy what the item has, still_valid(). A reader that finds nothing
+// must also see that its hash still maps to the bucket it read. Readers change a slot only by
+// compare-and-swap of its access bits. Writers hold the lock of one bucket (LockedBucket), never two, and
+// never wait for anything else while holding it.
 #pragma once
 
 #include <atomic>
@@ -49,21 +51,27 @@ inline constexpr std::uint64_t kSlotFrequencyMask = kSlotFrequencyMax << kSlotFr
 inline constexpr std::uint64_t kSlotFetched = std::uint64_t{1} << 42;
 inline constexpr unsigned kSlotTagShift = 48;
 
-inline constexpr ChunkAddress slot_address(std::uint64_t slot) { return slot & kSlotAddressMask; }
+inline constexpr ChunkAddress slot_address(std::uint64_t slot) {
+  return slot & kSlotAddressMask;
+}
 inline constexpr std::uint64_t slot_frequency(std::uint64_t slot) {
   return (slot & kSlotFrequencyMask) >> kSlotFrequencyShift;
 }
 inline constexpr std::uint64_t with_frequency(std::uint64_t slot, std::uint64_t frequency) {
-  return (slot & ~kSlotFrequencyMask) |
-         (frequency < kSlotFrequencyMax ? frequency : kSlotFrequencyMax) << kSlotFrequencyShift;
+  return (slot & ~kSlotFrequencyMask) | (frequency < kSlotFrequencyMax ? frequency : kSlotFrequencyMax)
+                                            << kSlotFrequencyShift;
 }
 // The top bits of the hash, which choose no bucket.
-inline constexpr std::uint64_t slot_tag(std::uint64_t hash) { return hash >> kSlotTagShift; }
+inline constexpr std::uint64_t slot_tag(std::uint64_t hash) {
+  return hash >> kSlotTagShift;
+}
 inline constexpr std::uint64_t make_slot(std::uint64_t hash, ChunkAddress address) {
   return slot_tag(hash) << kSlotTagShift | address;
 }
 // What the ghosts of the eviction queues remember of a key.
-inline constexpr std::uint32_t fingerprint_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
+inline constexpr std::uint32_t fingerprint_of(std::uint64_t hash) {
+  return static_cast<std::uint32_t>(hash >> 32);
+}
 
 // A set of slots, as bits four apart: what the vector compare yields.
 class SlotMatches {
@@ -81,8 +89,8 @@ class SlotMatches {
 // The slots with this tag (an empty slot may be among them).
 inline SlotMatches match_tags(const Bucket& bucket, std::uint64_t tag) {
 #if defined(__SSE2__) && !RC_STORE_TSAN
-  // The compare works on 16-bit lanes, of which the highest of each word counts; packed, they are four bits apart, and
-  // the lowest belongs to the bucket's own word. Words are loaded whole, so a slot is never torn.
+  // The compare works on 16-bit lanes, of which the highest of each word counts; packed, they are four bits
+  // apart, and the lowest belongs to the bucket's own word. Words are loaded whole, so a slot is never torn.
   const auto* line = reinterpret_cast<const __m128i*>(&bucket);
   const __m128i wanted = _mm_set1_epi16(static_cast<short>(tag));
   const auto equal = [&](int i) { return _mm_cmpeq_epi16(_mm_load_si128(line + i), wanted); };
@@ -100,7 +108,7 @@ inline SlotMatches match_tags(const Bucket& bucket, std::uint64_t tag) {
 
 struct HashIndexOptions {
   std::uint64_t seed = 0;
-  std::size_t items_max = 0;       // what the arrays are reserved for
+  std::size_t items_max = 0;  // what the arrays are reserved for
   std::size_t buckets_initial = 8192;
   bool growth = true;
   bool large_pages = false;
@@ -148,9 +156,18 @@ class HashIndex {
   void prefetch(std::uint64_t hash) const {
     __builtin_prefetch(&buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))]);
   }
+  // The item that probably has this hash: the first in the home bucket with its tag.
+  void prefetch_item(std::uint64_t hash) const {
+    const Bucket& home = buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))];
+    const SlotMatches matches = match_tags(home, slot_tag(hash));
+    if (!matches.any()) return;
+    const std::byte* chunk = item(slot_address(home.slots[matches.first()].load(std::memory_order_relaxed)));
+    __builtin_prefetch(chunk);
+    __builtin_prefetch(chunk + sizeof(Bucket));
+  }
 
-  // Items come and go: +1, -1. `pending` is the caller's own and is passed on from time to time; true then, and the
-  // caller should call grow() once it holds no lock.
+  // Items come and go: +1, -1. `pending` is the caller's own and is passed on from time to time; true then,
+  // and the caller should call grow() once it holds no lock.
   bool count(int change, int& pending) {
     pending += change;
     if (pending < kCountBatch && pending > -kCountBatch) return false;
@@ -158,8 +175,8 @@ class HashIndex {
     pending = 0;
     return true;
   }
-  // Splits up to `splits_max` buckets if there are too many items for them. Never waits: somebody else may be at it.
-  // True if more splits are due.
+  // Splits up to `splits_max` buckets if there are too many items for them. Never waits: somebody else may be
+  // at it. True if more splits are due.
   bool grow(std::size_t splits_max);
   bool wants_growth() const;
 
@@ -185,9 +202,10 @@ class HashIndex {
   friend class LockedBucket;
   HashIndex() = default;
 
-  // With linear hashing and Poisson fill about three buckets in ten have an overflow bucket then, which makes 13.1 to
-  // 13.5 bytes per item over a doubling (5.95, 85 % of the home slots, would make 13.5 to 14.0).
-  static constexpr double kItemsPerBucket = 6.5;
+  // More than the slots of a home bucket, because the overflow buckets count, too: with linear hashing and
+  // Poisson fill this makes 12.6 to 12.9 bytes per item over a doubling. 5.95, 85 % of the home slots, would
+  // make 13.5 to 14.0 and is not faster: fewer probes go to an overflow bucket, but more lines are in use.
+  static constexpr double kItemsPerBucket = 7.5;
   static constexpr int kCountBatch = 64;
   static constexpr unsigned kTicketSpins = 256;
 
@@ -222,7 +240,8 @@ class HashIndex {
   bool growth_ = true;
   alignas(64) std::atomic<std::size_t> bucket_count_{0};
   alignas(64) std::atomic<std::int64_t> items_{0};
-  std::atomic<std::uint64_t> overflow_free_{0};  // (pop count 32 | first free 32); linked through the buckets' words
+  std::atomic<std::uint64_t> overflow_free_{
+      0};  // (pop count 32 | first free 32); linked through the buckets' words
   std::atomic<std::uint32_t> overflow_next_{1};  // first never used
   std::atomic<std::uint32_t> overflow_used_{0};
   SpinLock growth_lock_;
@@ -266,7 +285,8 @@ class LockedBucket {
   bool changed_ = false;
 };
 
-inline HashIndex::Match HashIndex::probe(const Ticket& ticket, std::uint64_t hash, std::string_view key) const {
+inline HashIndex::Match HashIndex::probe(const Ticket& ticket, std::uint64_t hash,
+                                         std::string_view key) const {
   const Bucket* bucket = ticket.bucket;
   std::uint64_t word = ticket.word;
   for (;;) {

@@ -1,15 +1,17 @@
 // An item in its chunk, on top of chunk.h.
 //
-//   unchained   0 cas 8 | 8 expiry 4 | 12 access 24 bit, key_bytes 8 bit | 16 state 4 | 20 [client flags 4] key value
-//   chain head  0 cas 8 | 8 expiry 4 | 12 access 24 bit, key_bytes 8 bit | 16 state 4 | 20 value_bytes 4
+//   unchained   0 cas 8 | 8 expiry 4 | 12 access 24 bit, key_bytes 8 bit | 16 state 4 | 20 [client flags 4]
+//   key value chain head  0 cas 8 | 8 expiry 4 | 12 access 24 bit, key_bytes 8 bit | 16 state 4 | 20
+//   value_bytes 4
 //               24 next 8 | 32 [client flags 4] key, first bytes of the value to the end of the chunk
-//   part        0 next 8 | 8 head 8                                    | 16 state 4 | 20 bytes in this part 4 | 24 ...
+//   part        0 next 8 | 8 head 8                                    | 16 state 4 | 20 bytes in this part 4
+//   | 24 ...
 //
-// 16 bytes of key and 32 of value fill 68 bytes of a 72-byte chunk. A head and all parts but the last fill a chunk of
-// kChunkBytesMax; `next` and `head` are chunk addresses. A key never moves while its item lives.
+// 16 bytes of key and 32 of value fill 68 bytes of a 72-byte chunk. A head and all parts but the last fill a
+// chunk of kChunkBytesMax; `next` and `head` are chunk addresses. A key never moves while its item lives.
 //
-// Who writes: the filler before the item is linked, afterwards the holder of the bucket lock. Readers look without a
-// lock (shared_bytes.h) and believe nothing before the bucket's version has not changed.
+// Who writes: the filler before the item is linked, afterwards the holder of the bucket lock. Readers look
+// without a lock (shared_bytes.h) and believe nothing before the bucket's version has not changed.
 #pragma once
 
 #include <cstddef>
@@ -40,11 +42,11 @@ static_assert(kItemHeaderBytes == kStateOffset + sizeof(std::uint32_t));
 static_assert(kItemHeaderBytes + 16 + 32 <= 72, "the reference item of the memory target");
 
 // Marks in the state word.
-inline constexpr std::uint32_t kStale = 1U << 12;       // invalidated by a meta delete, still served
-inline constexpr std::uint32_t kTokenSent = 1U << 13;   // somebody was told to recache it
-inline constexpr std::uint32_t kBinaryKey = 1U << 14;   // stored with a base64 key
-inline constexpr std::uint32_t kHasFlags = 1U << 15;    // client flags are not 0 and stored
-inline constexpr std::uint32_t kChained = 1U << 16;     // head of a chain
+inline constexpr std::uint32_t kStale = 1U << 12;      // invalidated by a meta delete, still served
+inline constexpr std::uint32_t kTokenSent = 1U << 13;  // somebody was told to recache it
+inline constexpr std::uint32_t kBinaryKey = 1U << 14;  // stored with a base64 key
+inline constexpr std::uint32_t kHasFlags = 1U << 15;   // client flags are not 0 and stored
+inline constexpr std::uint32_t kChained = 1U << 16;    // head of a chain
 inline constexpr unsigned kValueBytesShift = 17, kValueBytesBits = 15;  // unchained only
 static_assert(kMarksShift == 12 && kValueBytesShift + kValueBytesBits == 32);
 static_assert(kChunkBytesMax - kItemHeaderBytes < (std::size_t{1} << kValueBytesBits));
@@ -58,8 +60,8 @@ inline constexpr std::uint32_t with_kind(std::uint32_t state, ChunkKind kind) {
   return (state & ~7U) | static_cast<std::uint32_t>(kind);
 }
 
-// Seconds of the access time are kept modulo 2^24 (194 days). What seems to lie ahead, by a thread whose clock has not
-// ticked yet, is now.
+// Seconds of the access time are kept modulo 2^24 (194 days). What seems to lie ahead, by a thread whose
+// clock has not ticked yet, is now.
 inline constexpr std::uint32_t kAccessMask = (1U << 24) - 1;
 inline constexpr std::uint32_t idle_seconds(std::uint32_t access_word, CacheTime now) {
   const std::uint32_t idle = (now - (access_word >> 8)) & kAccessMask;
@@ -100,8 +102,8 @@ struct ItemHeader {
   std::size_t chunk_bytes() const { return chained() ? kChunkBytesMax : value_offset() + value_bytes; }
 };
 
-// The `bytes` after the start of the chunk lie in its page. A reader that saw a torn header asks this before it follows
-// a length; pages are whole, so it cannot leave mapped memory then.
+// The `bytes` after the start of the chunk lie in its page. A reader that saw a torn header asks this before
+// it follows a length; pages are whole, so it cannot leave mapped memory then.
 inline constexpr bool page_holds(ChunkAddress address, std::size_t bytes) {
   return (address * kGranuleBytes) % kPageBytes + bytes <= kPageBytes;
 }

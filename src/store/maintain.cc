@@ -12,7 +12,8 @@ constexpr std::size_t kChunksPerSplit = 8;
 // Above a lowered limit pages go back to the pool, one per step, from whoever is asked.
 bool shrink(StoreCore& core, ThreadState& thread) {
   if (core.pool->pages_over_limit() == 0) return false;
-  if (thread.arena->give_page(Arena::kAnyClass)) thread.ledger.counters.pages_moved.add();
+  if (!thread.arena->give_page(Arena::kAnyClass)) return false;  // nothing to give now: others may
+  thread.ledger.counters.pages_moved.add();
   return core.pool->pages_over_limit() > 0;
 }
 

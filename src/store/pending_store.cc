@@ -8,7 +8,9 @@
 
 namespace ringcached::store {
 
-PendingStore::PendingStore(PendingStore&& other) noexcept { *this = std::move(other); }
+PendingStore::PendingStore(PendingStore&& other) noexcept {
+  *this = std::move(other);
+}
 
 PendingStore& PendingStore::operator=(PendingStore&& other) noexcept {
   if (this == &other) return *this;
@@ -26,7 +28,9 @@ PendingStore& PendingStore::operator=(PendingStore&& other) noexcept {
   return *this;
 }
 
-PendingStore::~PendingStore() { discard(); }
+PendingStore::~PendingStore() {
+  discard();
+}
 
 void PendingStore::discard() {
   if (thread_ == nullptr) return;
@@ -86,7 +90,8 @@ StoreResult StoreCore::begin(ThreadState& thread, const StoreRequest& request, s
     return reject(thread, request, StoreResult::kTooLarge, time);
   }
   const std::size_t chunk_bytes = unchained_bytes(key.size(), value_bytes, request.client_flags);
-  Draft draft{{}, 0, request.client_flags, static_cast<std::uint32_t>(value_bytes), chunk_bytes > kChunkBytesMax};
+  Draft draft{
+      {}, 0, request.client_flags, static_cast<std::uint32_t>(value_bytes), chunk_bytes > kChunkBytesMax};
   draft.slab_class = classes.class_for(std::min(chunk_bytes, kChunkBytesMax));
   // What could not fit into all the memory there is would only throw out everything else.
   const bool hopeless = value_bytes > pool->limit_bytes();
@@ -94,8 +99,8 @@ StoreResult StoreCore::begin(ThreadState& thread, const StoreRequest& request, s
   if (!draft.chunk) return reject(thread, request, StoreResult::kNoMemory, time);
   write_head(draft, key);
 
-  const std::size_t offset = key_offset((draft.chained ? kChained : 0) | (draft.client_flags != 0 ? kHasFlags : 0)) +
-                             key.size();
+  const std::size_t offset =
+      key_offset((draft.chained ? kChained : 0) | (draft.client_flags != 0 ? kHasFlags : 0)) + key.size();
   pending.discard();
   pending.thread_ = &thread;
   pending.head_ = draft.chunk;
@@ -130,14 +135,15 @@ StoreResult StoreCore::commit(ThreadState& thread, const StoreRequest& request, 
   return result;
 }
 
-StoreResult Store::begin(StoreThread& thread, const StoreRequest& request, std::size_t value_bytes, CacheTime now,
-                         PendingStore& pending) {
+StoreResult Store::begin(StoreThread& thread, const StoreRequest& request, std::size_t value_bytes,
+                         CacheTime now, PendingStore& pending) {
   impl_->see_time(now);
   thread.impl_->last_class = 0;
   return impl_->begin(*thread.impl_, request, value_bytes, now, pending);
 }
 
-StoreResult Store::commit(StoreThread& thread, const StoreRequest& request, PendingStore&& pending, CacheTime now) {
+StoreResult Store::commit(StoreThread& thread, const StoreRequest& request, PendingStore&& pending,
+                          CacheTime now) {
   impl_->see_time(now);
   thread.impl_->last_class = 0;
   return impl_->commit(*thread.impl_, request, pending, now);

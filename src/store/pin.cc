@@ -1,21 +1,23 @@
 // Pins, and the way of an unlinked item's memory back to its arena.
 //
-// A pin is a count beside the item memory, one per 4 KiB. A reader counts up, then looks whether the bucket's version
-// has changed; an unlinker changes the version, then looks at the count. Both use a read-modify-write of the count, so
-// one of the two comes first, and the other sees what was done before it: either the reader gives up, or the unlinker
-// sees the pin. A count may also be up for a moment by a reader that is about to give up; it means nothing then, and
-// does no harm but delay.
+// A pin is a count beside the item memory, one per 4 KiB. A reader counts up, then looks whether the bucket's
+// version has changed; an unlinker changes the version, then looks at the count. Both use a read-modify-write
+// of the count, so one of the two comes first, and the other sees what was done before it: either the reader
+// gives up, or the unlinker sees the pin. A count may also be up for a moment by a reader that is about to
+// give up; it means nothing then, and does no harm but delay.
 //
-// What is unlinked and pinned waits in limbo. A single chunk does so at its arena, which looks at the count before it
-// frees. The parts of a chain have no counts: a pinned chain waits as a whole in the list here, which is looked through
-// by maintain(), and before an allocation fails.
+// What is unlinked and pinned waits in limbo. A single chunk does so at its arena, which looks at the count
+// before it frees. The parts of a chain have no counts: a pinned chain waits as a whole in the list here,
+// which is looked through by maintain(), and before an allocation fails.
 #include <utility>
 
 #include "store/store_core.h"
 
 namespace ringcached::store {
 
-void StoreCore::unpin(ChunkAddress head) { pool->pins(head).fetch_sub(1, std::memory_order_release); }
+void StoreCore::unpin(ChunkAddress head) {
+  pool->pins(head).fetch_sub(1, std::memory_order_release);
+}
 
 bool StoreCore::release_parts(const Existing& existing, ThreadState* thread) {
   if (existing.header.value_bytes < kPinBytesMin) return true;
@@ -77,7 +79,9 @@ void Pin::release() {
   store_->impl_->unpin(std::exchange(head_, kNoChunk));
 }
 
-ChunkAddress Pin::detach() { return std::exchange(head_, kNoChunk); }
+ChunkAddress Pin::detach() {
+  return std::exchange(head_, kNoChunk);
+}
 
 void Pin::release_raw(void* store, void* head) {
   static_cast<Store*>(store)->impl_->unpin(static_cast<ChunkAddress>(reinterpret_cast<std::uintptr_t>(head)));

@@ -12,32 +12,45 @@
 namespace ringcached {
 namespace {
 
-// Every so many calls of a handle do a step of upkeep of so many items: more is looked at than one call can store.
+// Every so many calls of a handle do a step of upkeep of so many items: more is looked at than one call can
+// store.
 constexpr unsigned kCallsPerUpkeep = 64;
 constexpr std::size_t kUpkeepItems = 256;
 
 StoreOutcome outcome_of(store::StoreResult result) {
   switch (result) {
-    case store::StoreResult::kStored: return StoreOutcome::kStored;
-    case store::StoreResult::kNotStored: return StoreOutcome::kNotStored;
-    case store::StoreResult::kExists: return StoreOutcome::kExists;
-    case store::StoreResult::kNotFound: return StoreOutcome::kNotFound;
-    case store::StoreResult::kTooLarge: return StoreOutcome::kTooLarge;
-    case store::StoreResult::kNoMemory: break;
+    case store::StoreResult::kStored:
+      return StoreOutcome::kStored;
+    case store::StoreResult::kNotStored:
+      return StoreOutcome::kNotStored;
+    case store::StoreResult::kExists:
+      return StoreOutcome::kExists;
+    case store::StoreResult::kNotFound:
+      return StoreOutcome::kNotFound;
+    case store::StoreResult::kTooLarge:
+      return StoreOutcome::kTooLarge;
+    case store::StoreResult::kNoMemory:
+      break;
   }
   return StoreOutcome::kNoMemory;
 }
 
 StoreNumber::Outcome outcome_of(store::ArithmeticResult result) {
   switch (result) {
-    case store::ArithmeticResult::kDone: return StoreNumber::Outcome::kDone;
-    case store::ArithmeticResult::kNotFound: return StoreNumber::Outcome::kNotFound;
-    case store::ArithmeticResult::kNoMemory: return StoreNumber::Outcome::kNoMemory;
-    default: return StoreNumber::Outcome::kNotANumber;
+    case store::ArithmeticResult::kDone:
+      return StoreNumber::Outcome::kDone;
+    case store::ArithmeticResult::kNotFound:
+      return StoreNumber::Outcome::kNotFound;
+    case store::ArithmeticResult::kNoMemory:
+      return StoreNumber::Outcome::kNoMemory;
+    default:
+      return StoreNumber::Outcome::kNotANumber;
   }
 }
 
-bool valid_key(std::string_view key) { return !key.empty() && key.size() <= kStoreKeyBytesMax; }
+bool valid_key(std::string_view key) {
+  return !key.empty() && key.size() <= kStoreKeyBytesMax;
+}
 
 }  // namespace
 
@@ -47,7 +60,7 @@ struct Store::Impl {
   std::unique_ptr<store::Store> items;
   CacheClock clock;
   unsigned threads_max = 0;
-  std::mutex lock;                                // of the two below
+  std::mutex lock;  // of the two below
   unsigned attached = 0;
   std::vector<store::StoreThread*> idle_threads;  // of handles that have ended
 };
@@ -72,8 +85,8 @@ struct StoreHandle::Impl {
     if (seconds == 0 || seconds > kForEver) return store::kNeverExpires;
     return seconds < 0 ? store::kAlreadyExpired : now + static_cast<CacheTime>(seconds);
   }
-  StoreOutcome put(store::StoreMode mode, std::string_view key, std::string_view value, const ItemOptions& options,
-                   std::uint64_t version = 0) {
+  StoreOutcome put(store::StoreMode mode, std::string_view key, std::string_view value,
+                   const ItemOptions& options, std::uint64_t version = 0) {
     if (!valid_key(key)) return StoreOutcome::kBadKey;
     const CacheTime now = begin();
     store::StoreRequest request;
@@ -146,8 +159,8 @@ StoreOutcome StoreHandle::append(std::string_view key, std::string_view value) {
 StoreOutcome StoreHandle::prepend(std::string_view key, std::string_view value) {
   return impl_->put(store::StoreMode::kPrepend, key, value, {});
 }
-StoreOutcome StoreHandle::compare_and_swap(std::string_view key, std::string_view value, std::uint64_t version,
-                                           const ItemOptions& options) {
+StoreOutcome StoreHandle::compare_and_swap(std::string_view key, std::string_view value,
+                                           std::uint64_t version, const ItemOptions& options) {
   return impl_->put(store::StoreMode::kCas, key, value, options, version);
 }
 
@@ -165,10 +178,16 @@ bool StoreHandle::touch(std::string_view key, std::chrono::seconds time_to_live)
   return items.touch(impl_->thread, items.key(key), Impl::expiry_of(time_to_live, now), now);
 }
 
-StoreNumber StoreHandle::increment(std::string_view key, std::uint64_t by) { return impl_->count(key, false, by); }
-StoreNumber StoreHandle::decrement(std::string_view key, std::uint64_t by) { return impl_->count(key, true, by); }
+StoreNumber StoreHandle::increment(std::string_view key, std::uint64_t by) {
+  return impl_->count(key, false, by);
+}
+StoreNumber StoreHandle::decrement(std::string_view key, std::uint64_t by) {
+  return impl_->count(key, true, by);
+}
 
-void StoreHandle::flush() { impl_->owner.items->flush(impl_->thread); }
+void StoreHandle::flush() {
+  impl_->owner.items->flush(impl_->thread);
+}
 
 bool StoreHandle::upkeep(std::size_t items_max) {
   return impl_->thread.maintain(impl_->owner.clock.tick(), items_max);
@@ -204,12 +223,15 @@ Result<StoreHandle> Store::attach() {
     thread = &impl_->items->attach();
     ++impl_->attached;
   } else {
-    return Status(StatusCode::kUnavailable, "all handles of the store are in use: raise StoreOptions::threads");
+    return Status(StatusCode::kUnavailable,
+                  "all handles of the store are in use: raise StoreOptions::threads");
   }
   return StoreHandle(std::make_unique<StoreHandle::Impl>(*impl_, *thread));
 }
 
-bool Store::set_memory_limit(std::size_t bytes) { return impl_->items->set_memory_limit(bytes); }
+bool Store::set_memory_limit(std::size_t bytes) {
+  return impl_->items->set_memory_limit(bytes);
+}
 
 StoreStatistics Store::statistics() const {
   const store::StoreStats stats = impl_->items->stats();

@@ -82,7 +82,8 @@ std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
   // Pages that left the arena meanwhile have others in their places.
   note(info.earliest_expiry, thread.arena->page_at(page_) == page ? visit.earliest : noted);
   const unsigned slab_class = info.slab_class.load(std::memory_order_relaxed);
-  const std::size_t chunks = slab_class == PageInfo::kNoClass ? 1 : thread.core->classes.chunks_per_page(slab_class);
+  const std::size_t chunks =
+      slab_class == PageInfo::kNoClass ? 1 : thread.core->classes.chunks_per_page(slab_class);
   thread.ledger.counters.reaper_checked.add(chunks);
   return chunks / kLooksPerUnit + 1;
 }
@@ -139,7 +140,8 @@ void StoreCore::purge_before(ThreadState& thread, std::uint64_t next) {
     for (std::size_t page = arenas[id]->pages(); page-- > 0;) {
       found.clear();
       Reaper::collect_dead(*this, *arenas[id], page, found);
-      for (const ChunkAddress address : found) reap(thread, address, latest_now.load(std::memory_order_relaxed));
+      for (const ChunkAddress address : found)
+        reap(thread, address, latest_now.load(std::memory_order_relaxed));
     }
     reaper.raise_clean_epoch(current);
   }

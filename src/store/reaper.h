@@ -1,8 +1,9 @@
 // Gives the memory of expired and flushed items back without anybody asking for them.
 //
-// Each thread goes over the pages of its own arena. After a flush it visits all of them once; otherwise only those where
-// something has expired by now (PageInfo::earliest_expiry). A visit collects the dead items of a page under the arena's
-// lock; they are then unlinked one by one, as many as the caller's budget allows, the rest at the next call.
+// Each thread goes over the pages of its own arena. After a flush it visits all of them once; otherwise only
+// those where something has expired by now (PageInfo::earliest_expiry). A visit collects the dead items of a
+// page under the arena's lock; they are then unlinked one by one, as many as the caller's budget allows, the
+// rest at the next call.
 #pragma once
 
 #include <atomic>
@@ -37,11 +38,11 @@ class Reaper {
   void begin_pass(ThreadState& thread);
   void finish_pass();
 
-  std::size_t page_ = 0;              // the pages below this one are still to be looked at in this pass
-  std::uint64_t pass_epoch_ = 0;      // flush epoch at the start of the pass
-  bool everything_ = false;           // this pass visits all pages: there was a flush
+  std::size_t page_ = 0;          // the pages below this one are still to be looked at in this pass
+  std::uint64_t pass_epoch_ = 0;  // flush epoch at the start of the pass
+  bool everything_ = false;       // this pass visits all pages: there was a flush
   bool found_in_pass_ = false;
-  std::vector<ChunkAddress> found_;   // dead items of the page last visited, still to be unlinked
+  std::vector<ChunkAddress> found_;  // dead items of the page last visited, still to be unlinked
   std::atomic<std::uint64_t> clean_epoch_{0};
 };
 

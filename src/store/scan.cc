@@ -6,7 +6,8 @@
 
 namespace ringcached::store {
 
-std::size_t Store::scan(std::size_t cursor, std::size_t buckets, CacheTime now, ScanVisitor visit, void* context) {
+std::size_t Store::scan(std::size_t cursor, std::size_t buckets, CacheTime now, ScanVisitor visit,
+                        void* context) {
   StoreCore& core = *impl_;
   struct Found {
     ItemInfo info;

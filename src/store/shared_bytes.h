@@ -1,13 +1,17 @@
-// Bytes that a writer may change while a reader copies them. The reader finds out afterwards, by the bucket's version;
-// until then it may see any mixture, and memory that is free by now.
+// Bytes that a writer may change while a reader copies them. The reader finds out afterwards, by the bucket's
+// version; until then it may see any mixture, and memory that is free by now.
 //
 // Three builds of the same contract:
-//  - production: memcpy speed. Order comes from fences: read_fence() between the copy and the second look at the
-//    version, write_fence() between taking the bucket lock and the first changed byte (Boehm, "Can seqlocks get along
-//    with programming language memory models?", MSPC 2012). On x86 both are compiler barriers only.
-//  - thread sanitizer: it does not model fences, so every word is an atomic, loaded with acquire and stored with
-//    release. That is the same order without the fences: who sees a word of a writer also sees the writer's lock.
-//  - address sanitizer: freed chunks are poisoned, and looking at them is legal until validated. The leaves below are
+//  - production: memcpy speed. Order comes from fences: read_fence() between the copy and the second look at
+//  the
+//    version, write_fence() between taking the bucket lock and the first changed byte (Boehm, "Can seqlocks
+//    get along with programming language memory models?", MSPC 2012). On x86 both are compiler barriers only.
+//  - thread sanitizer: it does not model fences, so every word is an atomic, loaded with acquire and stored
+//  with
+//    release. That is the same order without the fences: who sees a word of a writer also sees the writer's
+//    lock.
+//  - address sanitizer: freed chunks are poisoned, and looking at them is legal until validated. The leaves
+//  below are
 //    therefore not instrumented and call no intercepted function.
 #pragma once
 
@@ -124,7 +128,8 @@ inline void copy_to_shared(std::byte* to, const char* from, std::size_t bytes) {
 }
 
 // The shared bytes are these bytes.
-RC_NO_SANITIZE_ADDRESS inline bool equal_to_shared(const std::byte* shared, const char* bytes, std::size_t size) {
+RC_NO_SANITIZE_ADDRESS inline bool equal_to_shared(const std::byte* shared, const char* bytes,
+                                                   std::size_t size) {
 #if RC_STORE_TSAN || RC_STORE_ASAN
   for (std::size_t i = 0; i < size; ++i) {
     if (static_cast<char>(__atomic_load_n(shared + i, kSharedLoadOrder)) != bytes[i]) return false;

@@ -45,7 +45,8 @@ std::size_t item_bytes(std::size_t key_bytes, std::size_t value_bytes, std::uint
 
 Status StoreCore::open() {
   if (Status status = check(options); !status) return status;
-  RC_CHECK(classes.chunk_bytes(classes.count()) == kChunkBytesMax);  // heads and parts of chains fill such chunks
+  RC_CHECK(classes.chunk_bytes(classes.count()) ==
+           kChunkBytesMax);  // heads and parts of chains fill such chunks
   PagePoolOptions pool_options;
   pool_options.limit_bytes = options.memory_limit_bytes;
   pool_options.large_pages = options.large_pages;
@@ -109,7 +110,8 @@ Existing StoreCore::examine(const LockedBucket& bucket, std::string_view key, Ca
 // The chunk belongs to the unlinker from here on.
 void StoreCore::account_unlinked(Ledger& ledger, const Existing& existing) {
   const ItemHeader& header = existing.header;
-  chunk_state(item(existing.address)).store(with_kind(header.state, ChunkKind::kFilling), std::memory_order_release);
+  chunk_state(item(existing.address))
+      .store(with_kind(header.state, ChunkKind::kFilling), std::memory_order_release);
   const std::size_t bytes = charged_bytes(header);
   ledger.counters.items_unlinked.add();
   ledger.counters.bytes_unlinked.add(bytes);
@@ -165,8 +167,8 @@ void StoreCore::free_parts(ThreadState* thread, ChunkAddress first) {
 void StoreCore::note_expiry(ChunkAddress address, CacheTime expiry) {
   if (expiry == kNeverExpires) return;
   std::atomic<std::uint32_t>& earliest = pool->info(pool->page_of(address)).earliest_expiry;
-  // Always a read-modify-write: the reaper resets the word and then looks at the page, so either it sees the item, or
-  // this sees the reset.
+  // Always a read-modify-write: the reaper resets the word and then looks at the page, so either it sees the
+  // item, or this sees the reset.
   std::uint32_t known = earliest.fetch_or(0, std::memory_order_acq_rel);
   while (expiry < known && !earliest.compare_exchange_weak(known, expiry, std::memory_order_acq_rel)) {
   }
@@ -239,16 +241,35 @@ StoreThread& Store::attach() {
   return thread;
 }
 
-unsigned StoreThread::id() const { return impl_->id; }
-const StoreCounters& StoreThread::counters() const { return impl_->ledger.counters; }
-unsigned StoreThread::last_class() const { return impl_->last_class; }
-const WriteInfo& StoreThread::last_write() const { return impl_->last_write; }
+unsigned StoreThread::id() const {
+  return impl_->id;
+}
+const StoreCounters& StoreThread::counters() const {
+  return impl_->ledger.counters;
+}
+unsigned StoreThread::last_class() const {
+  return impl_->last_class;
+}
+const WriteInfo& StoreThread::last_write() const {
+  return impl_->last_write;
+}
 
-Key Store::key(std::string_view bytes) const { return {bytes, hash_key(bytes, impl_->seed)}; }
-void Store::prefetch(const Key& key) const { impl_->index->prefetch(key.hash); }
-std::size_t Store::item_bytes_max() const { return impl_->options.item_bytes_max; }
+Key Store::key(std::string_view bytes) const {
+  return {bytes, hash_key(bytes, impl_->seed)};
+}
+void Store::prefetch(const Key& key) const {
+  impl_->index->prefetch(key.hash);
+}
+void Store::prefetch_item(const Key& key) const {
+  impl_->index->prefetch_item(key.hash);
+}
+std::size_t Store::item_bytes_max() const {
+  return impl_->options.item_bytes_max;
+}
 
-void Store::flush(StoreThread& thread) { impl_->flush(*thread.impl_); }
+void Store::flush(StoreThread& thread) {
+  impl_->flush(*thread.impl_);
+}
 
 bool Store::set_memory_limit(std::size_t bytes) {
   if (bytes < kPageBytes || bytes / kPageBytes > impl_->pool->page_count()) return false;

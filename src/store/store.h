@@ -1,9 +1,10 @@
-// The store: keys and values, expiry, CAS, eviction. Knows no protocol word and no socket. This is the internal
-// interface, made for the server's hot path; include/ringcached/store.h is the public one on top of it.
+// The store: keys and values, expiry, CAS, eviction. Knows no protocol word and no socket. This is the
+// internal interface, made for the server's hot path; include/ringcached/store.h is the public one on top of
+// it.
 //
-// Threads: any number, each with its own StoreThread (an arena, counters, a CAS sequence). Reads take no lock: bucket
-// version, copy, version again. Writes lock one bucket for nanoseconds.
-// Time: every call takes `now`; the store never reads a clock.
+// Threads: any number, each with its own StoreThread (an arena, counters, a CAS sequence). Reads take no
+// lock: bucket version, copy, version again. Writes lock one bucket for nanoseconds. Time: every call takes
+// `now`; the store never reads a clock.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,8 @@
 
 namespace ringcached::store {
 
-// Declared here because the friends below would else name the public class of the same name, where that is known.
+// Declared here because the friends below would else name the public class of the same name, where that is
+// known.
 class Pin;
 class Store;
 class StoreCore;
@@ -30,19 +32,19 @@ struct ThreadState;
 struct Options {
   std::size_t memory_limit_bytes = std::size_t{64} << 20;
   std::size_t item_bytes_max = std::size_t{1} << 20;  // by memcached's arithmetic: item_bytes() below
-  unsigned threads = 1;               // StoreThreads that may be attached
-  bool evict = true;                  // false: stores fail when memory is used up (-M)
-  bool cas = true;                    // false: ids are 0 (-C)
+  unsigned threads = 1;                               // StoreThreads that may be attached
+  bool evict = true;                                  // false: stores fail when memory is used up (-M)
+  bool cas = true;                                    // false: ids are 0 (-C)
   bool lru = false;
-  unsigned index_power_initial = 16;  // log2 of buckets * 7 entries at start
+  unsigned index_power_initial = 16;  // as memcached's hash power: log2 of 8 times the buckets at start
   bool index_growth = true;
   bool large_pages = false;
   bool slab_reassign = true;
-  std::uint64_t hash_seed = 0;        // 0: random
+  std::uint64_t hash_seed = 0;  // 0: random
 };
 
-// memcached's size of an item (spec 2.3): 48 + 8 (with CAS) + key + 1 + (4 if flags) + value + 2. What `bytes`,
-// `size=` and the size limit count; not what the item costs here.
+// memcached's size of an item (spec 2.3): 48 + 8 (with CAS) + key + 1 + (4 if flags) + value + 2. What
+// `bytes`, `size=` and the size limit count; not what the item costs here.
 std::size_t item_bytes(std::size_t key_bytes, std::size_t value_bytes, std::uint32_t client_flags, bool cas);
 
 // A key with its hash, computed once per request.
@@ -56,18 +58,18 @@ struct ItemInfo {
   std::uint64_t cas = 0;
   std::uint32_t client_flags = 0;
   std::uint32_t value_bytes = 0;
-  CacheTime expiry = 0;         // 0: never
-  CacheTime last_access = 0;    // before this access
-  bool fetched = false;         // before this access
+  CacheTime expiry = 0;       // 0: never
+  CacheTime last_access = 0;  // before this access
+  bool fetched = false;       // before this access
   bool stale = false, token_sent = false, binary_key = false;
-  bool won = false;             // this access got the right to recache (ReadOptions::claim)
+  bool won = false;  // this access got the right to recache (ReadOptions::claim)
   unsigned slab_class = 0;
 };
 
 enum class Lookup : std::uint8_t { kHit, kMiss, kExpired, kFlushed };
 
-// A value held in place for a reader (large values): stays as it is until released, whatever happens to the key.
-// Move-only; release on any thread.
+// A value held in place for a reader (large values): stays as it is until released, whatever happens to the
+// key. Move-only; release on any thread.
 class Pin {
  public:
   Pin() = default;
@@ -89,35 +91,38 @@ class Pin {
 enum class StoreMode : std::uint8_t { kSet, kAdd, kReplace, kAppend, kPrepend, kCas };
 
 enum class StoreResult : std::uint8_t {
-  kStored, kNotStored, kExists, kNotFound,
-  kTooLarge,    // by item_bytes_max; for kSet the old item is removed
-  kNoMemory,    // nothing evictable, or evict == false; for kSet the old item is removed
+  kStored,
+  kNotStored,
+  kExists,
+  kNotFound,
+  kTooLarge,  // by item_bytes_max; for kSet the old item is removed
+  kNoMemory,  // nothing evictable, or evict == false; for kSet the old item is removed
 };
 
 struct StoreRequest {
   StoreMode mode = StoreMode::kSet;
   Key key;
   std::uint32_t client_flags = 0;
-  CacheTime expiry = 0;               // absolute in cache time (expiry.h converts); 0 never; 1 = already dead
-  std::uint64_t cas_compare = 0;      // kCas: 0 never equals; kAppend, kPrepend: 0 is no compare
+  CacheTime expiry = 0;           // absolute in cache time (expiry.h converts); 0 never; 1 = already dead
+  std::uint64_t cas_compare = 0;  // kCas: 0 never equals; kAppend, kPrepend: 0 is no compare
   // For the meta commands (spec 6.5, 6.6):
-  std::uint64_t cas_explicit = 0;     // the id the item gets; 0: a new one
-  bool invalidate = false;            // kCas: a lower id than the item's stores too, as stale, keeping expiry and token
-  bool binary_key = false;            // the mark of a base64 key
-  bool token_sent = false;            // the item is created with its recache token handed out (mg N)
-  bool create = false;                // kAppend, kPrepend: a missing item is created with `expiry`
+  std::uint64_t cas_explicit = 0;  // the id the item gets; 0: a new one
+  bool invalidate = false;  // kCas: a lower id than the item's stores too, as stale, keeping expiry and token
+  bool binary_key = false;  // the mark of a base64 key
+  bool token_sent = false;  // the item is created with its recache token handed out (mg N)
+  bool create = false;      // kAppend, kPrepend: a missing item is created with `expiry`
 };
 
-// A storage command whose value is still arriving: memory is reserved as it comes (a chain grows chunk by chunk), then
-// commit() makes it visible, or discard() (also the destructor) gives it back.
+// A storage command whose value is still arriving: memory is reserved as it comes (a chain grows chunk by
+// chunk), then commit() makes it visible, or discard() (also the destructor) gives it back.
 class PendingStore {
  public:
   PendingStore() = default;
   PendingStore(PendingStore&&) noexcept;
   PendingStore& operator=(PendingStore&&) noexcept;
   ~PendingStore();
-  // Copies value bytes in, in order; together at most the announced length. False: memory ran out now (the caller
-  // swallows the rest and answers "Out of memory during read"); the pending store is discarded.
+  // Copies value bytes in, in order; together at most the announced length. False: memory ran out now (the
+  // caller swallows the rest and answers "Out of memory during read"); the pending store is discarded.
   bool write(std::span<const char> bytes);
   std::size_t remaining() const { return remaining_; }
   explicit operator bool() const { return thread_ != nullptr; }
@@ -128,10 +133,10 @@ class PendingStore {
   bool add_part();
   ThreadState* thread_ = nullptr;
   Chunk head_{};
-  unsigned slab_class_ = 0;           // of the head
+  unsigned slab_class_ = 0;  // of the head
   bool chained_ = false;
   std::uint32_t client_flags_ = 0, value_bytes_ = 0;
-  ChunkAddress tail_ = kNoChunk;      // chunk being filled
+  ChunkAddress tail_ = kNoChunk;  // chunk being filled
   std::uint32_t tail_offset_ = 0, tail_limit_ = 0;
   std::size_t remaining_ = 0;
 };
@@ -139,26 +144,27 @@ class PendingStore {
 enum class ArithmeticResult : std::uint8_t { kDone, kNotFound, kNonNumeric, kNoMemory, kExists };
 enum class DeleteResult : std::uint8_t { kDeleted, kNotFound, kExists };
 
-// Counters of one thread's calls. What evictions did is accounted to the arena it happened in: Store::stats() has the
-// sums of both.
+// Counters of one thread's calls. What evictions did is accounted to the arena it happened in: Store::stats()
+// has the sums of both.
 struct StoreCounters {
-  Counter items_linked, items_unlinked;        // current = difference of the sums
-  Counter bytes_linked, bytes_unlinked;        // by item_bytes()
+  Counter items_linked, items_unlinked;  // current = difference of the sums
+  Counter bytes_linked, bytes_unlinked;  // by item_bytes()
   Counter total_items;
   Counter evictions, evicted_unfetched, evicted_active, expired_unfetched, reclaimed;
-  Counter reaper_checked, reaper_reclaimed;    // the crawler's figures
-  Counter read_retries, read_locked;           // optimistic reads that had to start again, or took the lock
+  Counter reaper_checked, reaper_reclaimed;  // the crawler's figures
+  Counter read_retries, read_locked;         // optimistic reads that had to start again, or took the lock
   Counter in_place_overwrites, pages_moved, page_steals, out_of_memory;
 };
 
 struct StoreStats {
   std::uint64_t items = 0, bytes = 0, total_items = 0;
-  std::uint64_t evictions = 0, evicted_unfetched = 0, evicted_active = 0, expired_unfetched = 0, reclaimed = 0;
+  std::uint64_t evictions = 0, evicted_unfetched = 0, evicted_active = 0, expired_unfetched = 0,
+                reclaimed = 0;
   std::uint64_t reaper_checked = 0, reaper_reclaimed = 0, read_retries = 0, read_locked = 0;
   std::uint64_t in_place_overwrites = 0, pages_moved = 0, page_steals = 0, out_of_memory = 0;
   std::size_t limit_bytes = 0, page_bytes_used = 0;
   std::uint64_t pages_free = 0;
-  unsigned index_power = 0;      // log2 of buckets * 8, for hash_power_level
+  unsigned index_power = 0;  // log2 of buckets * 8, for hash_power_level
   std::size_t index_bytes = 0;
   bool index_growing = false;
 };
@@ -176,13 +182,13 @@ class StoreThread {
   ~StoreThread();
   unsigned id() const;
   const StoreCounters& counters() const;
-  // The slab class of the item the last successful (or cas-refused) operation of this thread dealt with, for the
-  // per-class counters of `stats slabs`; 0 when there was none.
+  // The slab class of the item the last successful (or cas-refused) operation of this thread dealt with, for
+  // the per-class counters of `stats slabs`; 0 when there was none.
   unsigned last_class() const;
   // The item as the last successful put, commit, arithmetic or invalidation of this thread left it.
   const WriteInfo& last_write() const;
-  // Bounded background work (reaping expired and flushed items, index growth, page balance, shrinking to a lowered
-  // limit): at most about `chunks_max` chunks looked at. True if more is waiting.
+  // Bounded background work (reaping expired and flushed items, index growth, page balance, shrinking to a
+  // lowered limit): at most about `chunks_max` chunks looked at. True if more is waiting.
   bool maintain(CacheTime now, std::size_t chunks_max);
 
  private:
@@ -195,18 +201,19 @@ class StoreThread {
 };
 
 struct ReadOptions {
-  bool touch = false;          // gat: set the expiry to `expiry` on a hit (locks the bucket)
+  bool touch = false;  // gat: set the expiry to `expiry` on a hit (locks the bucket)
   CacheTime expiry = 0;
-  bool quiet = false;          // leave the frequency, the fetched mark and the access time alone
-  // mg: whoever hits a stale item first gets the token to recache it (ItemInfo::won), and so does who hits an item
-  // without token whose expiry is before `recache_before` (0: no). `recache_after_touch`: the expiry just set counts.
+  bool quiet = false;  // leave the frequency, the fetched mark and the access time alone
+  // mg: whoever hits a stale item first gets the token to recache it (ItemInfo::won), and so does who hits an
+  // item without token whose expiry is before `recache_before` (0: no). `recache_after_touch`: the expiry
+  // just set counts.
   bool claim = false;
   CacheTime recache_before = 0;
   bool recache_after_touch = false;
 };
 
-// Where a hit's value goes: copied to `copy_to` (room for value_bytes), or pinned in place (only values of at least
-// kPinBytesMin), or neither.
+// Where a hit's value goes: copied to `copy_to` (room for value_bytes), or pinned in place (only values of at
+// least kPinBytesMin), or neither.
 struct ReadTarget {
   char* copy_to = nullptr;
   bool pin = false;
@@ -216,9 +223,9 @@ inline constexpr std::size_t kPinBytesMin = 4096;
 struct Arithmetic {
   bool decrement = false;
   std::uint64_t delta = 1;
-  std::uint64_t cas_compare = 0;  // 0: no compare
+  std::uint64_t cas_compare = 0;   // 0: no compare
   std::uint64_t cas_explicit = 0;  // 0: a new id
-  bool touch = false;             // set `expiry` as well
+  bool touch = false;              // set `expiry` as well
   CacheTime expiry = 0;
 };
 
@@ -249,14 +256,16 @@ class Store {
   Key key(std::string_view bytes) const;
   // Asks for the cache line where a read of `key` will start; worth it when several keys are known.
   void prefetch(const Key& key) const;
+  // The second step, once the bucket has had time to come: begins to load the item itself.
+  void prefetch_item(const Key& key) const;
 
-  // Looks a key up. On a hit calls place(const ItemInfo&) -> ReadTarget, then copies or pins; `place` may be called
-  // again when a writer interfered, so it must not have effects that cannot be repeated, and copied bytes are only
-  // valid once read() has returned kHit. It must not call the store: a bucket may be locked. An expired or flushed item
-  // is removed on the way.
-  // (Defined in store/store_read.h, as is for_each_piece.)
+  // Looks a key up. On a hit calls place(const ItemInfo&) -> ReadTarget, then copies or pins; `place` may be
+  // called again when a writer interfered, so it must not have effects that cannot be repeated, and copied
+  // bytes are only valid once read() has returned kHit. It must not call the store: a bucket may be locked.
+  // An expired or flushed item is removed on the way. (Defined in store/store_read.h, as is for_each_piece.)
   template <typename Place>
-  Lookup read(StoreThread& thread, const Key& key, CacheTime now, const ReadOptions& options, Place&& place, Pin* pin);
+  Lookup read(StoreThread& thread, const Key& key, CacheTime now, const ReadOptions& options, Place&& place,
+              Pin* pin);
 
   // The pieces of a pinned value, in order: visit(std::span<const char>).
   template <typename Visit>
@@ -264,41 +273,43 @@ class Store {
 
   // Whole value at hand (the common case). Overwrites in place when the item stays in its class.
   StoreResult put(StoreThread& thread, const StoreRequest& request, std::string_view value, CacheTime now);
-  // Value arriving in pieces. kStored means `pending` is ready for write(); kTooLarge and kNoMemory leave it empty
-  // (and have removed the old item where the mode says so).
+  // Value arriving in pieces. kStored means `pending` is ready for write(); kTooLarge and kNoMemory leave it
+  // empty (and have removed the old item where the mode says so).
   StoreResult begin(StoreThread& thread, const StoreRequest& request, std::size_t value_bytes, CacheTime now,
                     PendingStore& pending);
   // After all bytes were written. `request` is the one given to begin (its key bytes may have moved).
   StoreResult commit(StoreThread& thread, const StoreRequest& request, PendingStore&& pending, CacheTime now);
 
-  DeleteResult remove(StoreThread& thread, const Key& key, CacheTime now) { return remove(thread, key, {}, now); }
+  DeleteResult remove(StoreThread& thread, const Key& key, CacheTime now) {
+    return remove(thread, key, {}, now);
+  }
   DeleteResult remove(StoreThread& thread, const Key& key, const Removal& removal, CacheTime now);
   // TOUCHED or not: true on a hit.
   bool touch(StoreThread& thread, const Key& key, CacheTime expiry, CacheTime now);
   // On kDone `value` is the new number. Padding rules of spec 5.4.
-  ArithmeticResult arithmetic(StoreThread& thread, const Key& key, const Arithmetic& arithmetic, CacheTime now,
-                              std::uint64_t& value);
+  ArithmeticResult arithmetic(StoreThread& thread, const Key& key, const Arithmetic& arithmetic,
+                              CacheTime now, std::uint64_t& value);
 
   // Everything stored before this call is invalid; O(1), memory comes back through maintain().
   void flush(StoreThread& thread);
 
-  // Calls visit(context, item) for every live item of the next `buckets` buckets, starting at `cursor` (0 at first), and
-  // returns the next cursor; 0 when through. An item that is there all the time is met at least once, and more often
-  // only while the index grows. The visitor gets copies and may do what it likes.
+  // Calls visit(context, item) for every live item of the next `buckets` buckets, starting at `cursor` (0 at
+  // first), and returns the next cursor; 0 when through. An item that is there all the time is met at least
+  // once, and more often only while the index grows. The visitor gets copies and may do what it likes.
   using ScanVisitor = void (*)(void* context, const ScannedItem& item);
   std::size_t scan(std::size_t cursor, std::size_t buckets, CacheTime now, ScanVisitor visit, void* context);
 
   bool set_memory_limit(std::size_t bytes);  // false: out of the reserved range
   std::size_t item_bytes_max() const;
 
-  StoreStats stats() const;                                    // any thread
+  StoreStats stats() const;  // any thread
   struct ClassStats : ArenaClassStats {
     std::size_t chunk_bytes = 0;
     unsigned chunks_per_page = 0;
     std::uint64_t items = 0, bytes_requested = 0;
   };
   unsigned class_count() const;
-  ClassStats class_stats(unsigned slab_class) const;           // summed over arenas; any thread
+  ClassStats class_stats(unsigned slab_class) const;  // summed over arenas; any thread
 
  private:
   friend class StoreThread;

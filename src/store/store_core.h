@@ -25,15 +25,17 @@ namespace ringcached::store {
 
 class StoreCore;
 
-// A book of counters with one writer at a time: a thread for its own calls, an arena (under its lock) for evictions.
+// A book of counters with one writer at a time: a thread for its own calls, an arena (under its lock) for
+// evictions.
 struct Ledger {
   struct ClassCells {
-    Counter items, bytes;  // linked minus unlinked; single cells may be negative (modulo 2^64), the sums are not
+    Counter items,
+        bytes;  // linked minus unlinked; single cells may be negative (modulo 2^64), the sums are not
   };
   StoreCounters counters;
   std::array<ClassCells, SlabClasses::kClassesMax + 1> classes;
-  Counter writes;          // items stamped with the flush epoch
-  int index_pending = 0;   // HashIndex::count()
+  Counter writes;         // items stamped with the flush epoch
+  int index_pending = 0;  // HashIndex::count()
 };
 
 // The store as its arena sees it. One per arena; everything happens under that arena's lock.
@@ -127,8 +129,8 @@ class StoreCore {
   void free_chunk(ThreadState* thread, ChunkAddress chunk);
   // Of an unlinked item: now, or when its last pin goes.
   void retire(ThreadState& thread, const Existing& existing);
-  // The same without the head, which is the caller's if this says true. `thread` null: the arena's lock may be held,
-  // everything goes the lock-free way.
+  // The same without the head, which is the caller's if this says true. `thread` null: the arena's lock may
+  // be held, everything goes the lock-free way.
   bool release_parts(const Existing& existing, ThreadState* thread = nullptr);
   // Frees the chains whose pins have gone. True if there were any.
   bool free_limbo(ThreadState& thread);
@@ -144,7 +146,8 @@ class StoreCore {
   }
 
   // --- Reading, apart from the optimistic path in store_read.h.
-  // Removes the item of `key` if it is dead: what it died of, or kHit when it is alive now (look again), or kMiss.
+  // Removes the item of `key` if it is dead: what it died of, or kHit when it is alive now (look again), or
+  // kMiss.
   Lookup remove_dead(ThreadState& thread, const Key& key, CacheTime now);
   void refresh_access(const Key& key, ChunkAddress address, CacheTime now);
 
@@ -187,7 +190,8 @@ class StoreCore {
   std::uint64_t hash_at(ChunkAddress address) const;
   // Unlinks and frees the item if it is (still) there and dead.
   bool reap(ThreadState& thread, ChunkAddress address, CacheTime time);
-  // Epochs wrap after 64 flushes: before `next` comes to mean an old one, everything of that one must be gone.
+  // Epochs wrap after 64 flushes: before `next` comes to mean an old one, everything of that one must be
+  // gone.
   void purge_before(ThreadState& thread, std::uint64_t next);
 
   static constexpr std::size_t kSplitsPerBatch = 16;
@@ -200,7 +204,8 @@ class StoreCore {
   std::uint64_t seed = 0;
   // Flushes so far; its lowest bits are in every item. Items of other epochs are dead.
   std::atomic<std::uint64_t> epoch{0};
-  std::atomic<CacheTime> latest_now{0};  // the latest that any writer brought, for decisions without a caller's time
+  std::atomic<CacheTime> latest_now{
+      0};  // the latest that any writer brought, for decisions without a caller's time
   std::vector<std::unique_ptr<ArenaOwner>> owners;
   std::vector<std::unique_ptr<Arena>> arenas;
   std::vector<std::unique_ptr<StoreThread>> threads;
@@ -211,8 +216,8 @@ class StoreCore {
  private:
   void finish_link(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
                    const Existing& old);
-  void exchange(ThreadState& thread, LockedBucket& bucket, const Existing& old, const Key& key, const Draft& draft,
-                const Stamp& stamp, CacheTime time);
+  void exchange(ThreadState& thread, LockedBucket& bucket, const Existing& old, const Key& key,
+                const Draft& draft, const Stamp& stamp, CacheTime time);
   void account_linked(Ledger& ledger, const Draft& draft, std::size_t key_bytes);
   DeleteResult invalidate(ThreadState& thread, LockedBucket& bucket, const Existing& existing,
                           const Removal& removal, CacheTime time);

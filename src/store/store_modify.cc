@@ -1,7 +1,8 @@
 // Commands that make a new value from the old one: append, prepend, incr, decr.
 //
-// Each tries to change the item where it lies. Where that does not go, it remembers which version of the item it saw,
-// builds the successor without a lock, and links it only if the item is still that version; else it starts again.
+// Each tries to change the item where it lies. Where that does not go, it remembers which version of the item
+// it saw, builds the successor without a lock, and links it only if the item is still that version; else it
+// starts again.
 #include <charconv>
 #include <cstring>
 
@@ -26,7 +27,7 @@ struct StoreCore::Joining {
   StoreResult result = StoreResult::kNotStored;
   Existing existing{};
   std::size_t total_bytes = 0;
-  bool pinned = false;              // the old value, else it is in old_value
+  bool pinned = false;  // the old value, else it is in old_value
   char old_value[kPinBytesMin];
 
   bool prepends() const { return request.mode == StoreMode::kPrepend; }
@@ -48,8 +49,11 @@ bool StoreCore::join_in_place(Joining& joining, LockedBucket& bucket) {
     copy_to_shared(value + offset, piece.data(), piece.size());
     offset += piece.size();
   }
-  const Draft draft{{old.address, chunk_generation(header.state)}, slab_class, header.client_flags,
-                    static_cast<std::uint32_t>(joining.total_bytes), false};
+  const Draft draft{{old.address, chunk_generation(header.state)},
+                    slab_class,
+                    header.client_flags,
+                    static_cast<std::uint32_t>(joining.total_bytes),
+                    false};
   stamp_item(joining.thread, draft, header.key_bytes(),
              next_cas(joining.thread, header.cas, joining.request.cas_explicit),
              {header.expiry, header.state & kBinaryKey, 0}, joining.time);
@@ -81,7 +85,8 @@ StoreCore::JoinStep StoreCore::join_locked(Joining& joining) {
     pool->pins(joining.existing.address).fetch_add(1, std::memory_order_acq_rel);
     return JoinStep::kRebuild;
   }
-  copy_from_shared(joining.old_value, item(joining.existing.address) + header.value_offset(), header.value_bytes);
+  copy_from_shared(joining.old_value, item(joining.existing.address) + header.value_offset(),
+                   header.value_bytes);
   return join_in_place(joining, bucket) ? JoinStep::kDone : JoinStep::kRebuild;
 }
 
@@ -92,7 +97,8 @@ bool StoreCore::join_rebuilt(Joining& joining) {
   request.mode = StoreMode::kAdd;  // so that a failure leaves the old item alone
   request.client_flags = header.client_flags;
   PendingStore pending;
-  bool written = begin(joining.thread, request, joining.total_bytes, joining.time, pending) == StoreResult::kStored;
+  bool written =
+      begin(joining.thread, request, joining.total_bytes, joining.time, pending) == StoreResult::kStored;
   const auto write_added = [&] {
     for (const std::string_view piece : joining.added) written = written && pending.write(piece);
   };
@@ -127,13 +133,14 @@ bool StoreCore::join_created(Joining& joining) {
   return joining.result == StoreResult::kStored;  // else somebody else created it
 }
 
-StoreResult StoreCore::join(ThreadState& thread, const StoreRequest& request, std::span<const std::string_view> added,
-                            CacheTime time) {
+StoreResult StoreCore::join(ThreadState& thread, const StoreRequest& request,
+                            std::span<const std::string_view> added, CacheTime time) {
   Joining joining(thread, request, added, time);
   for (;;) {
     switch (join_locked(joining)) {
       case JoinStep::kDone:
-        if (joining.existing.slot != nullptr && !joining.existing.alive()) remove_dead(thread, request.key, time);
+        if (joining.existing.slot != nullptr && !joining.existing.alive())
+          remove_dead(thread, request.key, time);
         return joining.result;
       case JoinStep::kRebuild:
         if (join_rebuilt(joining)) return joining.result;
@@ -185,7 +192,8 @@ bool StoreCore::count_in_place(Counting& counting, LockedBucket& bucket) {
   const bool padded = counting.digits_bytes <= header.value_bytes;
   const std::size_t bytes = padded ? header.value_bytes : counting.digits_bytes;
   const unsigned slab_class = class_of(header);
-  if (classes.class_for(unchained_bytes(header.key_bytes(), bytes, header.client_flags)) != slab_class) return false;
+  if (classes.class_for(unchained_bytes(header.key_bytes(), bytes, header.client_flags)) != slab_class)
+    return false;
 
   char text[kPinBytesMin];
   std::memcpy(text, counting.digits, counting.digits_bytes);
@@ -193,8 +201,11 @@ bool StoreCore::count_in_place(Counting& counting, LockedBucket& bucket) {
   bucket.will_change();
   const ChunkAddress address = counting.existing.address;
   copy_to_shared(item(address) + header.value_offset(), text, bytes);
-  const Draft draft{{address, chunk_generation(header.state)}, slab_class, header.client_flags,
-                    static_cast<std::uint32_t>(bytes), false};
+  const Draft draft{{address, chunk_generation(header.state)},
+                    slab_class,
+                    header.client_flags,
+                    static_cast<std::uint32_t>(bytes),
+                    false};
   const std::uint32_t kept = kBinaryKey | (padded ? kStale | kTokenSent : 0);
   stamp_item(counting.thread, draft, header.key_bytes(),
              next_cas(counting.thread, header.cas, counting.wanted.cas_explicit),
@@ -247,8 +258,8 @@ bool StoreCore::count_rebuilt(Counting& counting) {
                  {counting.existing.address, header.cas}, counting.time);
 }
 
-ArithmeticResult StoreCore::arithmetic(ThreadState& thread, const Key& key, const Arithmetic& wanted, CacheTime time,
-                                       std::uint64_t& value) {
+ArithmeticResult StoreCore::arithmetic(ThreadState& thread, const Key& key, const Arithmetic& wanted,
+                                       CacheTime time, std::uint64_t& value) {
   see_time(time);
   thread.last_class = 0;
   Counting counting{thread, key, wanted, time};
@@ -263,8 +274,8 @@ ArithmeticResult StoreCore::arithmetic(ThreadState& thread, const Key& key, cons
   return counting.result;
 }
 
-ArithmeticResult Store::arithmetic(StoreThread& thread, const Key& key, const Arithmetic& arithmetic, CacheTime now,
-                                   std::uint64_t& value) {
+ArithmeticResult Store::arithmetic(StoreThread& thread, const Key& key, const Arithmetic& arithmetic,
+                                   CacheTime now, std::uint64_t& value) {
   return impl_->arithmetic(*thread.impl_, key, arithmetic, now, value);
 }
 

@@ -1,9 +1,10 @@
 // Store's read templates. Include it where read() or for_each_piece() is called.
 //
-// A read without a lock: (1) ticket: the bucket's version, even; (2) find the key; (3) copy the header; (4) the version
-// has not changed, so header and key belong together and the lengths in it are those of the item; (5) ask `place` where
-// the value goes and copy it, at most as many bytes as the header said; (6) the version has still not changed, so the
-// bytes belong to the header. A writer makes the version odd before and greater after, in that order.
+// A read without a lock: (1) ticket: the bucket's version, even; (2) find the key; (3) copy the header; (4)
+// the version has not changed, so header and key belong together and the lengths in it are those of the item;
+// (5) ask `place` where the value goes and copy it, at most as many bytes as the header said; (6) the version
+// has still not changed, so the bytes belong to the header. A writer makes the version odd before and greater
+// after, in that order.
 #pragma once
 
 #include "store/store_core.h"
@@ -92,7 +93,8 @@ Try read_unlocked(ReadContext& read, Place& place) {
   if (wins_token(header, read.options, header.expiry)) return Try::kLock;
   const ItemInfo info = core.describe(header, match.slot, read.now);
   const ReadTarget target = place(info);
-  if (target.copy_to != nullptr && !copy_value(core, ticket, item, header, target.copy_to)) return Try::kAgain;
+  if (target.copy_to != nullptr && !copy_value(core, ticket, item, header, target.copy_to))
+    return Try::kAgain;
   const bool pin = target.pin && header.value_bytes >= kPinBytesMin;
   if (pin) core.pool->pins(match.address).fetch_add(1, std::memory_order_acq_rel);
   if (!core.index->still_valid(ticket)) {
@@ -116,7 +118,8 @@ inline void change_on_hit(ReadContext& read, const Existing& existing, bool won)
   if ((slot & kSlotFetched) != 0) {
     shared_store32(item + kAccessOffset, access_word(read.now, existing.header.key_bytes()));
   }
-  existing.slot->store(with_frequency(slot, slot_frequency(slot) + 1) | kSlotFetched, std::memory_order_relaxed);
+  existing.slot->store(with_frequency(slot, slot_frequency(slot) + 1) | kSlotFetched,
+                       std::memory_order_relaxed);
 }
 
 // Under the lock nothing interferes. False: the item is dead.
@@ -172,8 +175,8 @@ void read_any(ReadContext& read, Place& place) {
 }  // namespace detail
 
 template <typename Place>
-Lookup Store::read(StoreThread& thread, const Key& key, CacheTime now, const ReadOptions& options, Place&& place,
-                   Pin* pin) {
+Lookup Store::read(StoreThread& thread, const Key& key, CacheTime now, const ReadOptions& options,
+                   Place&& place, Pin* pin) {
   detail::ReadContext read{*impl_, *thread.impl_, key, now, options};
   detail::read_any(read, place);
   if (read.pinned != kNoChunk) {

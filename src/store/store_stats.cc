@@ -42,9 +42,11 @@ void add(ArenaClassStats& sum, const ArenaClassStats& stats) {
   if (stats.evicted > 0) sum.last_eviction_age_seconds = stats.last_eviction_age_seconds;
 }
 
-// An item linked by one thread and unlinked by another leaves both cells off by one; read at different moments, a sum
-// may even be below zero for an instant.
-std::uint64_t not_negative(std::uint64_t sum) { return static_cast<std::int64_t>(sum) < 0 ? 0 : sum; }
+// An item linked by one thread and unlinked by another leaves both cells off by one; read at different
+// moments, a sum may even be below zero for an instant.
+std::uint64_t not_negative(std::uint64_t sum) {
+  return static_cast<std::int64_t>(sum) < 0 ? 0 : sum;
+}
 
 }  // namespace
 
@@ -67,7 +69,9 @@ StoreStats Store::stats() const {
   return sum;
 }
 
-unsigned Store::class_count() const { return impl_->classes.count(); }
+unsigned Store::class_count() const {
+  return impl_->classes.count();
+}
 
 Store::ClassStats Store::class_stats(unsigned slab_class) const {
   const StoreCore& core = *impl_;

@@ -30,10 +30,14 @@ std::uint64_t StoreCore::next_cas(ThreadState& thread, std::uint64_t old, std::u
 StoreResult StoreCore::judge(const StoreRequest& request, const Existing& existing, Stamp& stamp) const {
   stamp = {request.expiry, marks_of(request), request.cas_explicit};
   switch (request.mode) {
-    case StoreMode::kAdd: return existing.alive() ? StoreResult::kNotStored : StoreResult::kStored;
-    case StoreMode::kReplace: return existing.alive() ? StoreResult::kStored : StoreResult::kNotStored;
-    case StoreMode::kCas: break;
-    default: return StoreResult::kStored;
+    case StoreMode::kAdd:
+      return existing.alive() ? StoreResult::kNotStored : StoreResult::kStored;
+    case StoreMode::kReplace:
+      return existing.alive() ? StoreResult::kStored : StoreResult::kNotStored;
+    case StoreMode::kCas:
+      break;
+    default:
+      return StoreResult::kStored;
   }
   if (!existing.alive()) return StoreResult::kNotFound;
   if (!options.cas || request.cas_compare == 0) return StoreResult::kExists;
@@ -45,7 +49,8 @@ StoreResult StoreCore::judge(const StoreRequest& request, const Existing& existi
 }
 
 // A store that found no room. For a set, serving the old value on would be wrong.
-StoreResult StoreCore::reject(ThreadState& thread, const StoreRequest& request, StoreResult why, CacheTime time) {
+StoreResult StoreCore::reject(ThreadState& thread, const StoreRequest& request, StoreResult why,
+                              CacheTime time) {
   if (request.mode == StoreMode::kSet) drop(thread, request.key, time);
   return why;
 }
@@ -137,7 +142,8 @@ void StoreCore::finish_link(ThreadState& thread, const Key& key, const Draft& dr
   arenas[owner]->publish(draft.chunk, draft.slab_class, fingerprint_of(key.hash));
 }
 
-StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, const Draft& draft, CacheTime time) {
+StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, const Draft& draft,
+                            CacheTime time) {
   Existing old;
   Stamp stamp;
   StoreResult verdict;
@@ -182,21 +188,27 @@ void StoreCore::discard(ThreadState& thread, const Draft& draft) {
 
 // The common case of a set: same class, nobody reads it in place, and the key stays where it is in the chunk.
 bool StoreCore::overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,
-                          const StoreRequest& request, const Stamp& stamp, std::string_view value, CacheTime time) {
+                          const StoreRequest& request, const Stamp& stamp, std::string_view value,
+                          CacheTime time) {
   const ItemHeader& header = old.header;
   const bool same_layout = (header.client_flags != 0) == (request.client_flags != 0);
   if (header.chained() || !same_layout || header.value_bytes >= kPinBytesMin) return false;
   if (class_of(header) != slab_class) return false;
 
   bucket.will_change();
-  const Draft draft{{old.address, chunk_generation(header.state)}, slab_class, request.client_flags,
-                    static_cast<std::uint32_t>(value.size()), false};
+  const Draft draft{{old.address, chunk_generation(header.state)},
+                    slab_class,
+                    request.client_flags,
+                    static_cast<std::uint32_t>(value.size()),
+                    false};
   std::byte* chunk = item(old.address);
   if (request.client_flags != 0) shared_store32(chunk + kItemHeaderBytes, request.client_flags);
   copy_to_shared(chunk + header.value_offset(), value.data(), value.size());
-  stamp_item(thread, draft, header.key_bytes(), next_cas(thread, header.cas, stamp.cas_explicit), stamp, time);
+  stamp_item(thread, draft, header.key_bytes(), next_cas(thread, header.cas, stamp.cas_explicit), stamp,
+             time);
   const std::uint64_t slot = old.slot->load(std::memory_order_relaxed) & ~kSlotFetched;
-  old.slot->store(with_frequency(slot, old.alive() ? slot_frequency(slot) + 1 : 0), std::memory_order_relaxed);
+  old.slot->store(with_frequency(slot, old.alive() ? slot_frequency(slot) + 1 : 0),
+                  std::memory_order_relaxed);
   account_resized(thread.ledger, old, draft);
   return true;
 }
@@ -217,7 +229,8 @@ void StoreCore::account_resized(Ledger& ledger, const Existing& old, const Draft
 StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std::string_view value,
                            CacheTime time) {
   const std::string_view key = request.key.bytes;
-  const unsigned slab_class = classes.class_for(unchained_bytes(key.size(), value.size(), request.client_flags));
+  const unsigned slab_class =
+      classes.class_for(unchained_bytes(key.size(), value.size(), request.client_flags));
   if (item_bytes(key.size(), value.size(), request.client_flags, options.cas) > options.item_bytes_max) {
     return reject(thread, request, StoreResult::kTooLarge, time);
   }
@@ -246,7 +259,8 @@ StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std
   return link(thread, request, draft, time);
 }
 
-StoreResult Store::put(StoreThread& thread, const StoreRequest& request, std::string_view value, CacheTime now) {
+StoreResult Store::put(StoreThread& thread, const StoreRequest& request, std::string_view value,
+                       CacheTime now) {
   RC_DCHECK(!request.key.bytes.empty() && request.key.bytes.size() <= kKeyBytesMax);
   ThreadState& state = *thread.impl_;
   impl_->see_time(now);
@@ -308,9 +322,10 @@ DeleteResult StoreCore::remove(ThreadState& thread, const Key& key, const Remova
   }
 }
 
-// The item with an empty value in its place. False: it has changed meanwhile, look again. Without memory it is removed.
-bool StoreCore::clear_value(ThreadState& thread, const Key& key, const Existing& existing, const Removal& removal,
-                            CacheTime time) {
+// The item with an empty value in its place. False: it has changed meanwhile, look again. Without memory it
+// is removed.
+bool StoreCore::clear_value(ThreadState& thread, const Key& key, const Existing& existing,
+                            const Removal& removal, CacheTime time) {
   Draft draft{{}, 0, removal.client_flags, 0, false};
   draft.slab_class = classes.class_for(unchained_bytes(key.bytes.size(), 0, removal.client_flags));
   draft.chunk = allocate(thread, draft.slab_class);
@@ -319,8 +334,7 @@ bool StoreCore::clear_value(ThreadState& thread, const Key& key, const Existing&
     return true;
   }
   write_head(draft, key.bytes);
-  const Stamp stamp{removal.expiry,
-                    (existing.header.state & kBinaryKey) | (removal.invalidate ? kStale : 0),
+  const Stamp stamp{removal.expiry, (existing.header.state & kBinaryKey) | (removal.invalidate ? kStale : 0),
                     removal.cas_explicit != 0 ? removal.cas_explicit : existing.header.cas};
   return succeed(thread, key, draft, stamp, {existing.address, existing.header.cas}, time);
 }

@@ -33,12 +33,7 @@ SessionHarness::SessionHarness(const store::Options& options, const config::Conf
   context_->network = &network_;
   context_->request_stop = [this] { stop_requested = true; };
   context_->counters.push_back(std::make_unique<server::WorkerCounters>());
-  worker_ = std::make_unique<server::WorkerContext>(
-      server::WorkerContext{.server = *context_,
-                            .store = *store_,
-                            .thread = store_->attach(),
-                            .counters = *context_->counters[0],
-                            .requests_per_turn = static_cast<unsigned>(config_.network.requests_per_turn)});
+  worker_ = std::make_unique<server::WorkerContext>(*context_, store_->attach(), *context_->counters[0]);
   reconnect();
 }
 

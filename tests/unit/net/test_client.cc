@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -28,9 +29,20 @@ int patient_socket(int family) {
   return descriptor;
 }
 
+bool connect_patiently(int descriptor, const sockaddr* address, socklen_t length) {
+  if (connect(descriptor, address, length) == 0) return true;
+  if (errno != EINTR) return false;
+  // Interrupted, it goes on by itself.
+  pollfd writable{descriptor, POLLOUT, 0};
+  int error = 0;
+  socklen_t error_length = sizeof error;
+  return poll(&writable, 1, kPatienceSeconds * 1000) == 1 &&
+         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &error_length) == 0 && error == 0;
+}
+
 int connected_socket(int family, const sockaddr* address, socklen_t length) {
   const int descriptor = patient_socket(family);
-  if (connect(descriptor, address, length) == 0) return descriptor;
+  if (connect_patiently(descriptor, address, length)) return descriptor;
   close(descriptor);
   return -1;
 }
@@ -137,7 +149,7 @@ bool TestClient::connect_tcp(std::uint16_t port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return connect(descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  return connect_patiently(descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof address);
 }
 
 TestClient TestClient::unix_socket(const std::string& path) {

@@ -19,11 +19,13 @@ namespace {
 
 constexpr CacheTime kNow = 1000;
 
-// "number:version:length:" and a filling that depends on the version. doctest's macros are not for many threads:
-// threads return what went wrong.
+// "number:version:length:" and a filling that depends on the version. doctest's macros are not for many
+// threads: threads return what went wrong.
 std::string describing_value(unsigned number, std::uint64_t version, std::size_t filling) {
-  std::string value = std::to_string(number) + ":" + std::to_string(version) + ":" + std::to_string(filling) + ":";
-  for (std::size_t i = 0; i < filling; ++i) value += static_cast<char>('a' + (version * 7 + i * (number + 3)) % 26);
+  std::string value =
+      std::to_string(number) + ":" + std::to_string(version) + ":" + std::to_string(filling) + ":";
+  for (std::size_t i = 0; i < filling; ++i)
+    value += static_cast<char>('a' + (version * 7 + i * (number + 3)) % 26);
   return value;
 }
 
@@ -37,7 +39,9 @@ bool is_consistent(unsigned number, const std::string& value) {
   return value == describing_value(number, version, filling);
 }
 
-std::string key_of(unsigned number) { return "key-" + std::to_string(number); }
+std::string key_of(unsigned number) {
+  return "key-" + std::to_string(number);
+}
 
 // One thread's calls.
 class Client {
@@ -63,12 +67,18 @@ class Client {
   }
   Pin pin(const std::string& key) {
     Pin pin;
-    store_.read(thread_, store_.key(key), now, {}, [](const ItemInfo&) { return ReadTarget{nullptr, true}; }, &pin);
+    store_.read(
+        thread_, store_.key(key), now, {},
+        [](const ItemInfo&) {
+          return ReadTarget{nullptr, true};
+        },
+        &pin);
     return pin;
   }
   std::string pieces(const Pin& pin) const {
     std::string value;
-    store_.for_each_piece(pin, [&](std::span<const char> piece) { value.append(piece.data(), piece.size()); });
+    store_.for_each_piece(pin,
+                          [&](std::span<const char> piece) { value.append(piece.data(), piece.size()); });
     return value;
   }
   void remove(const std::string& key) { store_.remove(thread_, store_.key(key), now); }
@@ -138,7 +148,8 @@ Options options_for(unsigned threads) {
   return options;
 }
 
-unsigned mixed_commands(Client& client, unsigned seed, unsigned keys, std::size_t filling_max, unsigned rounds) {
+unsigned mixed_commands(Client& client, unsigned seed, unsigned keys, std::size_t filling_max,
+                        unsigned rounds) {
   std::mt19937 random(seed);
   unsigned wrong = 0;
   std::string value;
@@ -147,15 +158,27 @@ unsigned mixed_commands(Client& client, unsigned seed, unsigned keys, std::size_
     const std::string key = key_of(number);
     const std::size_t filling = random() % filling_max;
     switch (random() % 10) {
-      case 0: client.remove(key); break;
-      case 1: client.put(StoreMode::kAdd, key, describing_value(number, i, filling)); break;
-      case 2: client.put(StoreMode::kReplace, key, describing_value(number, i, filling)); break;
-      case 3: client.touch(key); break;
-      case 4: case 5: client.put(StoreMode::kSet, key, describing_value(number, i, filling)); break;
+      case 0:
+        client.remove(key);
+        break;
+      case 1:
+        client.put(StoreMode::kAdd, key, describing_value(number, i, filling));
+        break;
+      case 2:
+        client.put(StoreMode::kReplace, key, describing_value(number, i, filling));
+        break;
+      case 3:
+        client.touch(key);
+        break;
+      case 4:
+      case 5:
+        client.put(StoreMode::kSet, key, describing_value(number, i, filling));
+        break;
       case 6:
         if (const Pin pin = client.pin(key)) wrong += is_consistent(number, client.pieces(pin)) ? 0 : 1;
         break;
-      default: if (client.get(key, value)) wrong += is_consistent(number, value) ? 0 : 1;
+      default:
+        if (client.get(key, value)) wrong += is_consistent(number, value) ? 0 : 1;
     }
     if (i % 64 == 0) client.maintain();
   }
@@ -181,7 +204,8 @@ TEST_SUITE("store threads") {
   TEST_CASE("in-place overwrites are never seen half done") {
     Run run(options_for(4));
     const auto write = [](Client& client) -> unsigned {
-      for (unsigned i = 0; i < 8000; ++i) client.put(StoreMode::kSet, key_of(1), describing_value(1, i % 10, 200));
+      for (unsigned i = 0; i < 8000; ++i)
+        client.put(StoreMode::kSet, key_of(1), describing_value(1, i % 10, 200));
       return 0;
     };
     const auto read = [](Client& client) -> unsigned {
@@ -252,8 +276,10 @@ TEST_SUITE("store threads") {
         last_cas = client.info.cas;
         const std::string next = std::to_string(std::stoull(value) + 1);
         const StoreResult result = client.put(StoreMode::kCas, "register", next, last_cas);
-        if (result == StoreResult::kStored) ++done;
-        else if (result != StoreResult::kExists) ++wrong;
+        if (result == StoreResult::kStored)
+          ++done;
+        else if (result != StoreResult::kExists)
+          ++wrong;
       }
       return wrong;
     };
@@ -307,7 +333,8 @@ TEST_SUITE("store threads") {
       threads.push_back([&written, writer](Client& client) -> unsigned {
         for (unsigned i = 0; i < kItems; ++i) {
           const unsigned number = i * kWriters + writer;
-          if (client.put(StoreMode::kSet, key_of(number), describing_value(number, i, 10)) != StoreResult::kStored) {
+          if (client.put(StoreMode::kSet, key_of(number), describing_value(number, i, 10)) !=
+              StoreResult::kStored) {
             return 1;
           }
           written[writer].store(i + 1, std::memory_order_release);
@@ -363,7 +390,8 @@ TEST_SUITE("store threads") {
       for (unsigned i = 0; i < 400; ++i) {
         const unsigned number = i % kKeys;
         if (i % 7 == 0) client.remove(key_of(number));
-        client.put(StoreMode::kSet, key_of(number), describing_value(number, i, i % 3 == 0 ? 90000 : 5000 + i));
+        client.put(StoreMode::kSet, key_of(number),
+                   describing_value(number, i, i % 3 == 0 ? 90000 : 5000 + i));
       }
       return 0;
     };
@@ -399,9 +427,12 @@ TEST_SUITE("store threads") {
         std::string value;
         for (unsigned round = 0; round < 6000; ++round) {
           const unsigned number = round * 3 + i;
-          const StoreResult result = client.put(StoreMode::kSet, key_of(number), describing_value(number, round, 300));
-          if (result == StoreResult::kNoMemory) ++refused;
-          else if (result != StoreResult::kStored || !client.get(key_of(number), value)) ++wrong;
+          const StoreResult result =
+              client.put(StoreMode::kSet, key_of(number), describing_value(number, round, 300));
+          if (result == StoreResult::kNoMemory)
+            ++refused;
+          else if (result != StoreResult::kStored || !client.get(key_of(number), value))
+            ++wrong;
           if (round % 2 == 1 && refused > 0) client.remove(key_of((round - refused) * 3 + i));
         }
         return wrong + (refused == 0 ? 1 : 0);
@@ -422,8 +453,10 @@ TEST_SUITE("store threads") {
         for (unsigned round = 0; round < 6000; ++round) {
           client.now = kNow + round / 100;
           const unsigned number = round % 400;
-          client.put(StoreMode::kSet, key_of(number), describing_value(number, round + i, 30), 0, client.now + 2);
-          if (client.get(key_of((number + 7) % 400), value) && !is_consistent((number + 7) % 400, value)) ++wrong;
+          client.put(StoreMode::kSet, key_of(number), describing_value(number, round + i, 30), 0,
+                     client.now + 2);
+          if (client.get(key_of((number + 7) % 400), value) && !is_consistent((number + 7) % 400, value))
+            ++wrong;
           if (round % 50 == 0) client.maintain();
         }
         client.now += 10;

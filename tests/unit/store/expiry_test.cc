@@ -12,7 +12,9 @@ using ringcached::testing::StoreFixture;
 
 namespace {
 
-std::string key(unsigned i) { return "key" + std::to_string(i); }
+std::string key(unsigned i) {
+  return "key" + std::to_string(i);
+}
 
 std::uint64_t chunks_used(const Store& store) {
   std::uint64_t sum = 0;

@@ -1,5 +1,5 @@
-// Random commands against a reference: an ordered map with the rules of the specification. With memory to spare every
-// answer must agree; where items are evicted a miss is allowed at any time, a wrong value never.
+// Random commands against a reference: an ordered map with the rules of the specification. With memory to
+// spare every answer must agree; where items are evicted a miss is allowed at any time, a wrong value never.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -45,11 +45,16 @@ class Model {
   }
   std::string value() {
     switch (below(12)) {
-      case 0: return std::to_string(random_());
-      case 1: return std::to_string(below(12));
-      case 2: return StoreFixture::pattern(4000 + below(200), random_());
-      case 3: return StoreFixture::pattern(below(100000), random_());
-      default: return StoreFixture::pattern(below(200), random_());
+      case 0:
+        return std::to_string(random_());
+      case 1:
+        return std::to_string(below(12));
+      case 2:
+        return StoreFixture::pattern(4000 + below(200), random_());
+      case 3:
+        return StoreFixture::pattern(below(100000), random_());
+      default:
+        return StoreFixture::pattern(below(200), random_());
     }
   }
 
@@ -92,16 +97,30 @@ class Model {
   void step(const std::string& name) {
     compare(name);
     switch (below(14)) {
-      case 0: case 1: case 2: case 3: return put(StoreMode::kSet, name);
-      case 4: return put(StoreMode::kAdd, name);
-      case 5: return put(StoreMode::kReplace, name);
-      case 6: return put(StoreMode::kAppend, name);
-      case 7: return put(StoreMode::kPrepend, name);
-      case 8: return put(StoreMode::kCas, name);
-      case 9: return remove(name);
-      case 10: case 11: return count(name);
-      case 12: return touch(name);
-      default: store_.thread->maintain(store_.now, below(3000));
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return put(StoreMode::kSet, name);
+      case 4:
+        return put(StoreMode::kAdd, name);
+      case 5:
+        return put(StoreMode::kReplace, name);
+      case 6:
+        return put(StoreMode::kAppend, name);
+      case 7:
+        return put(StoreMode::kPrepend, name);
+      case 8:
+        return put(StoreMode::kCas, name);
+      case 9:
+        return remove(name);
+      case 10:
+      case 11:
+        return count(name);
+      case 12:
+        return touch(name);
+      default:
+        store_.thread->maintain(store_.now, below(3000));
     }
   }
 
@@ -153,15 +172,18 @@ class Model {
     if (begun != StoreResult::kStored) return begun;
     for (std::size_t at = 0; at < bytes.size();) {
       const std::size_t piece = std::min<std::size_t>(bytes.size() - at, 1 + below(20000));
-      if (!pending.write({bytes.data() + at, piece})) return StoreResult::kNotStored;  // and the old item stays
+      if (!pending.write({bytes.data() + at, piece}))
+        return StoreResult::kNotStored;  // and the old item stays
       at += piece;
     }
     return store_.store->commit(*store_.thread, request, std::move(pending), store_.now);
   }
   void settle(const std::string& name, StoreMode mode, const Expected& expected, StoreResult result) {
     if (result == expected.result) {
-      if (expected.after) entries_[name] = *expected.after;
-      else entries_.erase(name);
+      if (expected.after)
+        entries_[name] = *expected.after;
+      else
+        entries_.erase(name);
     } else {
       CAPTURE(static_cast<int>(mode));
       CAPTURE(static_cast<int>(expected.result));
@@ -192,7 +214,8 @@ class Model {
   void touch(const std::string& name) {
     Entry* entry = alive(name);
     const CacheTime expiry = store_.now + 1 + below(50);
-    CHECK(store_.store->touch(*store_.thread, store_.store->key(name), expiry, store_.now) == (entry != nullptr));
+    CHECK(store_.store->touch(*store_.thread, store_.store->key(name), expiry, store_.now) ==
+          (entry != nullptr));
     if (entry != nullptr) entry->expiry = expiry;
     compare(name);
   }
@@ -211,7 +234,8 @@ class Model {
   }
   void count(const std::string& name) {
     Entry* entry = alive(name);
-    if (entry != nullptr && entry->value.size() >= kPinBytesMin) return;  // exact length or padded, both are right
+    if (entry != nullptr && entry->value.size() >= kPinBytesMin)
+      return;  // exact length or padded, both are right
     const bool decrement = below(2) == 0;
     const std::uint64_t delta = below(3) == 0 ? random_() : below(20);
     const std::string answer = store_.count(name, decrement, delta);
@@ -282,7 +306,9 @@ Options base_options() {
 }  // namespace
 
 TEST_SUITE("store model") {
-  TEST_CASE("ample memory") { Model(base_options(), true, 1).run(kCommands); }
+  TEST_CASE("ample memory") {
+    Model(base_options(), true, 1).run(kCommands);
+  }
 
   TEST_CASE("without ids") {
     Options options = base_options();

@@ -1,10 +1,10 @@
-#include "ringcached/store.h"
-
 #include <doctest/doctest.h>
 
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "ringcached/store.h"
 
 using namespace ringcached;
 
@@ -72,7 +72,8 @@ TEST_SUITE("embeddable store") {
     CHECK(handle.set("k", std::string(10001, 'v')) == StoreOutcome::kTooLarge);
     CHECK_FALSE(handle.get("k", value));
     CHECK(Store::open({.threads = 0}).status().code() == StatusCode::kInvalidArgument);
-    CHECK(Store::open({.item_bytes_max = std::size_t{2} << 30}).status().code() == StatusCode::kInvalidArgument);
+    CHECK(Store::open({.item_bytes_max = std::size_t{2} << 30}).status().code() ==
+          StatusCode::kInvalidArgument);
   }
 
   TEST_CASE("time to live") {

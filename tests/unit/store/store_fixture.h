@@ -36,7 +36,8 @@ struct StoreFixture {
     wanted.expiry = expiry;
     return store->put(*thread, wanted, value, now);
   }
-  store::StoreResult put(store::StoreMode mode, std::string_view key, std::string_view value, std::uint64_t cas = 0) {
+  store::StoreResult put(store::StoreMode mode, std::string_view key, std::string_view value,
+                         std::uint64_t cas = 0) {
     store::StoreRequest wanted = request(mode, key);
     wanted.cas_compare = cas;
     return store->put(*thread, wanted, value, now);
@@ -51,7 +52,9 @@ struct StoreFixture {
     };
     lookup = store->read(*thread, store->key(key), now, options, place, nullptr);
     if (lookup == store::Lookup::kHit) return value;
-    return lookup == store::Lookup::kMiss ? "(miss)" : lookup == store::Lookup::kExpired ? "(expired)" : "(flushed)";
+    return lookup == store::Lookup::kMiss      ? "(miss)"
+           : lookup == store::Lookup::kExpired ? "(expired)"
+                                               : "(flushed)";
   }
   store::Pin pin(std::string_view key) {
     store::Pin held;
@@ -64,7 +67,8 @@ struct StoreFixture {
   }
   std::string pieces(const store::Pin& held) const {
     std::string value;
-    store->for_each_piece(held, [&](std::span<const char> piece) { value.append(piece.data(), piece.size()); });
+    store->for_each_piece(held,
+                          [&](std::span<const char> piece) { value.append(piece.data(), piece.size()); });
     return value;
   }
   // By a pin, where the value is large enough for one.
@@ -79,11 +83,16 @@ struct StoreFixture {
     wanted.delta = delta;
     std::uint64_t value = 0;
     switch (store->arithmetic(*thread, store->key(key), wanted, now, value)) {
-      case store::ArithmeticResult::kDone: return std::to_string(value);
-      case store::ArithmeticResult::kNotFound: return "(miss)";
-      case store::ArithmeticResult::kNonNumeric: return "(text)";
-      case store::ArithmeticResult::kNoMemory: return "(memory)";
-      case store::ArithmeticResult::kExists: return "(exists)";
+      case store::ArithmeticResult::kDone:
+        return std::to_string(value);
+      case store::ArithmeticResult::kNotFound:
+        return "(miss)";
+      case store::ArithmeticResult::kNonNumeric:
+        return "(text)";
+      case store::ArithmeticResult::kNoMemory:
+        return "(memory)";
+      case store::ArithmeticResult::kExists:
+        return "(exists)";
     }
     return "";
   }

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <span>
@@ -42,8 +43,9 @@ TEST_SUITE("store") {
 
   TEST_CASE("keys of every length and values from nothing to a chain of chunks") {
     StoreFixture s;
-    for (const std::size_t key_bytes : {1, 7, 8, 9, 16, 249, 250}) {
-      for (const std::size_t value_bytes : {0, 1, 32, 4095, 4096, 32000, 32700, 32768, 33000, 70000, 1000000}) {
+    for (const std::size_t key_bytes : std::initializer_list<std::size_t>{1, 7, 8, 9, 16, 249, 250}) {
+      for (const std::size_t value_bytes : std::initializer_list<std::size_t>{
+               0, 1, 32, 4095, 4096, 32000, 32700, 32768, 33000, 70000, 1000000}) {
         const std::string key(key_bytes, static_cast<char>('a' + value_bytes % 7));
         const std::string value = StoreFixture::pattern(value_bytes, key_bytes);
         for (const std::uint32_t flags : {0U, 0xffffffffU}) {
@@ -79,8 +81,9 @@ TEST_SUITE("store") {
 
   TEST_CASE("append and prepend keep flags and expiry and renew the id, at every size") {
     StoreFixture s;
-    for (const std::size_t start : {0, 10, 4000, 4090, 5000, 32600, 40000}) {
-      for (const std::size_t added : {0, 1, 3, 100, 5000, 40000}) {
+    for (const std::size_t start :
+         std::initializer_list<std::size_t>{0, 10, 4000, 4090, 5000, 32600, 40000}) {
+      for (const std::size_t added : std::initializer_list<std::size_t>{0, 1, 3, 100, 5000, 40000}) {
         CAPTURE(start);
         CAPTURE(added);
         const std::string old = StoreFixture::pattern(start, 1), more = StoreFixture::pattern(added, 2);
@@ -126,14 +129,15 @@ TEST_SUITE("store") {
       s.set("n", number);
       CHECK(s.count("n", false, 1) == "13");
     }
-    for (const char* text : {"", " ", "x", "-5", "12abc", "+1", "18446744073709551616", "000000000000000000012", "1\n"}) {
+    for (const char* text :
+         {"", " ", "x", "-5", "12abc", "+1", "18446744073709551616", "000000000000000000012", "1\n"}) {
       s.set("n", text);
       CHECK(s.count("n", false, 1) == "(text)");
     }
     s.set("n", "5" + std::string(40000, ' '));
     CHECK(s.count("n", false, 1) == "(text)");  // chained
     s.set("n", "5" + std::string(5000, ' '));
-    CHECK(s.count("n", false, 1) == "6");       // could be pinned: replaced by one of exact length
+    CHECK(s.count("n", false, 1) == "6");  // could be pinned: replaced by one of exact length
     CHECK(s.get("n") == "6");
   }
 
@@ -180,7 +184,8 @@ TEST_SUITE("store") {
     CHECK(s.get("k") == "(miss)");
     PendingStore pending;
     s.set("k", "v");
-    CHECK(s.store->begin(*s.thread, s.request(StoreMode::kSet, "k"), 2000000000, s.now, pending) == StoreResult::kTooLarge);
+    CHECK(s.store->begin(*s.thread, s.request(StoreMode::kSet, "k"), 2000000000, s.now, pending) ==
+          StoreResult::kTooLarge);
     CHECK_FALSE(pending);
     CHECK(s.get("k") == "(miss)");
   }
@@ -314,15 +319,19 @@ TEST_SUITE("store") {
     s.set("k", "10", 0, s.now + 20);
     s.store->remove(*s.thread, s.store->key("k"), invalidate, s.now);
     s.count("k", true, 1);
-    CHECK(marks({}) == "X");     // in place
+    CHECK(marks({}) == "X");  // in place
     s.count("k", false, 1000);
-    CHECK(marks({}).empty());    // longer
+    CHECK(marks({}).empty());  // longer
     const ReadOptions soon{.claim = true, .recache_before = s.now + 30};
     CHECK(marks(soon) == "W");
     CHECK(marks(soon) == "Z");
     s.set("k", "v", 0, s.now + 20);
-    CHECK(marks({.touch = true, .expiry = s.now + 100, .claim = true, .recache_before = s.now + 30,
-                 .recache_after_touch = true}).empty());
+    CHECK(marks({.touch = true,
+                 .expiry = s.now + 100,
+                 .claim = true,
+                 .recache_before = s.now + 30,
+                 .recache_after_touch = true})
+              .empty());
     CHECK(marks({.touch = true, .expiry = s.now + 10, .claim = true, .recache_before = s.now + 30}).empty());
     CHECK(marks(soon) == "W");
   }
@@ -347,16 +356,20 @@ TEST_SUITE("store") {
     CHECK(s.info.cas == 777);
     CHECK(s.info.binary_key);
     CHECK(s.store->remove(*s.thread, s.store->key("k"), {.cas_compare = 5}, s.now) == DeleteResult::kExists);
-    CHECK(s.store->remove(*s.thread, s.store->key("k"), {.clear = true, .client_flags = 3}, s.now) == DeleteResult::kDeleted);
+    CHECK(s.store->remove(*s.thread, s.store->key("k"), {.clear = true, .client_flags = 3}, s.now) ==
+          DeleteResult::kDeleted);
     CHECK(s.get("k").empty());
     CHECK(s.lookup == Lookup::kHit);
     CHECK(s.info.cas == 777);
     CHECK(s.info.client_flags == 3);
-    CHECK(s.store->remove(*s.thread, s.store->key("k"), {.cas_compare = 777}, s.now) == DeleteResult::kDeleted);
+    CHECK(s.store->remove(*s.thread, s.store->key("k"), {.cas_compare = 777}, s.now) ==
+          DeleteResult::kDeleted);
     s.set("n", "1");
     std::uint64_t value = 0;
-    CHECK(s.store->arithmetic(*s.thread, s.store->key("n"), {.cas_compare = 5}, s.now, value) == ArithmeticResult::kExists);
-    CHECK(s.store->arithmetic(*s.thread, s.store->key("n"), {.cas_explicit = 9, .touch = true, .expiry = s.now + 4}, s.now,
+    CHECK(s.store->arithmetic(*s.thread, s.store->key("n"), {.cas_compare = 5}, s.now, value) ==
+          ArithmeticResult::kExists);
+    CHECK(s.store->arithmetic(*s.thread, s.store->key("n"),
+                              {.cas_explicit = 9, .touch = true, .expiry = s.now + 4}, s.now,
                               value) == ArithmeticResult::kDone);
     s.get("n");
     CHECK(s.info.cas == 9);
@@ -419,7 +432,8 @@ TEST_SUITE("store") {
     const std::uint64_t before = pages_for(1000);
     for (unsigned second = 0; second < 40; ++second) {
       ++s.now;
-      for (unsigned i = 0; i < 300; ++i) s.set("large" + std::to_string(second * 300 + i), std::string(2000, 'v'));
+      for (unsigned i = 0; i < 300; ++i)
+        s.set("large" + std::to_string(second * 300 + i), std::string(2000, 'v'));
       s.thread->maintain(s.now, 1000);
     }
     CHECK(pages_for(1000) >= before + 10);
@@ -433,9 +447,12 @@ TEST_SUITE("store") {
     std::map<std::string, unsigned> met;
     std::size_t cursor = 0;
     do {
-      cursor = s.store->scan(cursor, 64, s.now, [](void* context, const ScannedItem& item) {
-        ++(*static_cast<std::map<std::string, unsigned>*>(context))[std::string(item.key)];
-      }, &met);
+      cursor = s.store->scan(
+          cursor, 64, s.now,
+          [](void* context, const ScannedItem& item) {
+            ++(*static_cast<std::map<std::string, unsigned>*>(context))[std::string(item.key)];
+          },
+          &met);
     } while (cursor != 0);
     CHECK(met.size() == 3000);
     for (const auto& [key, times] : met) CHECK(times == 1);
@@ -443,7 +460,8 @@ TEST_SUITE("store") {
 
   TEST_CASE("statistics add up, per class and in all") {
     StoreFixture s;
-    for (unsigned i = 0; i < 500; ++i) s.set("k" + std::to_string(i), StoreFixture::pattern(i * 20, i), i % 2);
+    for (unsigned i = 0; i < 500; ++i)
+      s.set("k" + std::to_string(i), StoreFixture::pattern(i * 20, i), i % 2);
     std::uint64_t items = 0, bytes = 0;
     for (unsigned i = 1; i <= s.store->class_count(); ++i) {
       const Store::ClassStats stats = s.store->class_stats(i);
@@ -462,7 +480,8 @@ TEST_SUITE("store") {
   TEST_CASE("options out of range are refused with a reason") {
     for (const auto& change : std::vector<void (*)(Options&)>{
              [](Options& o) { o.threads = 0; }, [](Options& o) { o.threads = 1025; },
-             [](Options& o) { o.item_bytes_max = 10; }, [](Options& o) { o.item_bytes_max = std::size_t{2} << 30; },
+             [](Options& o) { o.item_bytes_max = 10; },
+             [](Options& o) { o.item_bytes_max = std::size_t{2} << 30; },
              [](Options& o) { o.index_power_initial = 1; }, [](Options& o) { o.index_power_initial = 60; }}) {
       Options options;
       change(options);

@@ -1,0 +1,20 @@
+#include "server/context.h"
+
+#include <algorithm>
+
+#include "server/batch.h"
+
+namespace ringcached::server {
+
+WorkerContext::WorkerContext(ServerContext& server_context, store::StoreThread& store_thread,
+                             WorkerCounters& cells)
+    : server(server_context),
+      store(server_context.store),
+      thread(store_thread),
+      counters(cells),
+      requests_per_turn(static_cast<unsigned>(std::max(1, server_context.config.network.requests_per_turn))),
+      batch(std::make_unique<Batch>()) {}
+
+WorkerContext::~WorkerContext() = default;
+
+}  // namespace ringcached::server
