@@ -28,7 +28,8 @@ constexpr std::array<std::string_view, 2> kEvictionNames = {"s3fifo", "lru"};
 constexpr std::string_view kS3FifoReason = "eviction is S3-FIFO, which has no such LRU segment";
 constexpr std::string_view kReaperReason = "the reaper of expired items paces itself";
 constexpr std::string_view kClassesReason = "slab classes are fixed, eight steps for each doubling";
-constexpr std::string_view kMoverReason = "pages move by eviction age at a pace of their own (see slab_reassign)";
+constexpr std::string_view kMoverReason =
+    "pages move by eviction age at a pace of their own (see slab_reassign)";
 constexpr std::string_view kSizesReason = "this build has no stats sizes";
 constexpr std::string_view kLogReason = "log buffers are not sized by hand";
 
@@ -326,10 +327,18 @@ constexpr RefusedFlag kRefused[] = {
 
 }  // namespace
 
-std::span<const Option> options() { return kOptions; }
-std::span<const Section> sections() { return kSections; }
-std::span<const Suboption> ignored_suboptions() { return kIgnored; }
-std::span<const RefusedFlag> refused_flags() { return kRefused; }
+std::span<const Option> options() {
+  return kOptions;
+}
+std::span<const Section> sections() {
+  return kSections;
+}
+std::span<const Suboption> ignored_suboptions() {
+  return kIgnored;
+}
+std::span<const RefusedFlag> refused_flags() {
+  return kRefused;
+}
 
 const Option* find_key(std::string_view key) {
   const auto* found = std::ranges::find(kOptions, key, &Option::key);
@@ -342,7 +351,9 @@ const Option* find_suboption(std::string_view name) {
   return found == std::end(kOptions) ? nullptr : found;
 }
 
-std::size_t index_of(const Option& option) { return static_cast<std::size_t>(&option - kOptions); }
+std::size_t index_of(const Option& option) {
+  return static_cast<std::size_t>(&option - kOptions);
+}
 
 std::string flag_name(const Option& option) {
   if (option.short_flag != 0) return std::string("-") + option.short_flag;

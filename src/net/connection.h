@@ -107,10 +107,10 @@ class ClientConnection final : public Connection,
   void schedule_in(std::uint32_t ticks);
   std::uint32_t idle_ticks_max() const;
 
+  int descriptor_ = -1;  // first: it fits in behind the wheel's entry
   WorkerContext* context_ = nullptr;
   std::unique_ptr<ConnectionHandler> handler_;
   InputQueue input_;
-  int descriptor_ = -1;
   std::uint32_t slot_ = 0;
   std::uint32_t generation_ = 0;
   std::uint32_t armed_turn_ = 0;     // turn in which the receive was armed
@@ -128,5 +128,8 @@ class ClientConnection final : public Connection,
   bool broken_ : 1 = false;         // the receive ended by an error
   PublishedConnection published_;
 };
+
+// Of the 400 bytes an idle connection may cost, handler and slot number included.
+static_assert(sizeof(ClientConnection) <= 256);
 
 }  // namespace ringcached::net

@@ -68,15 +68,18 @@ ParseResult parse_storage(Command command, std::string_view words, std::size_t l
   return accept(line_bytes);
 }
 
-// delete <key> [0] [noreply]. A lone key named noreply is a key. A non-zero number is the delayed delete of
-// old clients, which must not be mistaken for an immediate one.
+// delete <key> [0] [noreply], and nothing else: another number is the delayed delete of old clients, which
+// must not be mistaken for an immediate one, and memccapable asks that other words be refused too. A lone key
+// named noreply is a key.
 ParseResult parse_delete(std::string_view words, std::size_t line_bytes, Request& request) {
   request = Request{.command = Command::kDelete, .key = next_word(words)};
   if (request.key.empty()) return refuse(reply::kBadFormat, line_bytes);
   request.noreply = last_word(words) == kNoreply;
   if (request.key.size() > kKeyBytesMax) return refuse(reply::kBadFormat, line_bytes, request.noreply);
-  if (is_nonzero_number(next_word(words))) return refuse(reply::kDeleteUsage, line_bytes, request.noreply);
-  return accept(line_bytes);
+  std::string_view extra = next_word(words);
+  if (is_zero(extra)) extra = next_word(words);
+  const bool refused = !(extra.empty() || extra == kNoreply) || !next_word(words).empty();
+  return refused ? refuse(reply::kDeleteUsage, line_bytes, request.noreply) : accept(line_bytes);
 }
 
 // incr, decr and touch: a key and a number.

@@ -49,14 +49,9 @@ std::optional<std::uint32_t> parse_value_length(std::string_view text) {
   return static_cast<std::uint32_t>(*length);
 }
 
-bool is_nonzero_number(std::string_view text) {
+bool is_zero(std::string_view text) {
   if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
-  bool nonzero = false;
-  for (const char c : text) {
-    if (!is_digit(c)) return false;
-    nonzero |= c != '0';
-  }
-  return nonzero;
+  return !text.empty() && text.find_first_not_of('0') == std::string_view::npos;
 }
 
 }  // namespace ringcached::protocol

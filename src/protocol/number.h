@@ -19,7 +19,7 @@ std::optional<std::int32_t> parse_i32(std::string_view text);
 inline constexpr std::size_t kLengthDigitsMax = 11;
 std::optional<std::uint32_t> parse_value_length(std::string_view text);
 
-// An integer of any size with an optional sign, that is not zero.
-bool is_nonzero_number(std::string_view text);
+// Zero, written with any number of digits and an optional sign.
+bool is_zero(std::string_view text);
 
 }  // namespace ringcached::protocol

@@ -197,6 +197,16 @@ PageId Arena::Impl::take_page(unsigned slab_class) {
 
 // The pool is used up. `leaving` takes a page that could not be made one of this class for want of heap.
 Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving) {
+  // First what costs nobody an item: chunks set aside until the queues have forgotten them. A page given to a
+  // class again can consist of these alone.
+  SlabClass& wanted = per_class[slab_class];
+  const auto take_parked = [&]() -> Chunk {
+    for (unsigned i = 0; i < wanted.lane_count; ++i) {
+      if (wanted.lanes[i]->unpark()) return wanted.lanes[i]->take();
+    }
+    return {};
+  };
+  if (const Chunk chunk = take_parked()) return chunk;
   if (options.evict && evict_in(slab_class)) {
     if (const Chunk chunk = take(slab_class)) return chunk;
   }
@@ -205,11 +215,7 @@ Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving
   if (page != kNoPage && !attach(slab_class, page)) leaving.add(page);
   // Emptying pages may also have freed chunks of this class without freeing a page.
   if (const Chunk chunk = take(slab_class)) return chunk;
-  SlabClass& wanted = per_class[slab_class];
-  for (unsigned i = 0; i < wanted.lane_count; ++i) {
-    if (wanted.lanes[i]->unpark()) return wanted.lanes[i]->take();
-  }
-  return {};
+  return take_parked();
 }
 
 }  // namespace ringcached::store

@@ -13,8 +13,8 @@ inline constexpr CacheTime kAlreadyExpired = 1;
 
 static_assert(kAlreadyExpired < kCacheTimeStart);
 
-// 0: never. Negative: already expired. Up to 30 days: from `now`. Above: Unix time; in the past or before the start of
-// the process: already expired. `wall_base` is CacheClock::wall_base().
+// 0: never. Negative: already expired. Up to 30 days: from `now`. Above: Unix time; in the past or before the
+// start of the process: already expired. `wall_base` is CacheClock::wall_base().
 inline CacheTime expiry_from_exptime(std::int64_t exptime, CacheTime now, std::int64_t wall_base) {
   if (exptime == 0) return kNeverExpires;
   if (exptime < 0) return kAlreadyExpired;
@@ -23,6 +23,8 @@ inline CacheTime expiry_from_exptime(std::int64_t exptime, CacheTime now, std::i
   return at <= kAlreadyExpired ? kAlreadyExpired : static_cast<CacheTime>(at);
 }
 
-inline bool is_expired(CacheTime expiry, CacheTime now) { return expiry != kNeverExpires && expiry <= now; }
+inline bool is_expired(CacheTime expiry, CacheTime now) {
+  return expiry != kNeverExpires && expiry <= now;
+}
 
 }  // namespace ringcached::store

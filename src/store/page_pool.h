@@ -22,9 +22,9 @@ struct PagePoolOptions {
   std::size_t limit_bytes = std::size_t{64}
                             << 20;  // pages handed out never exceed this (rounded down to pages, at least 1)
   std::size_t reserve_bytes = 0;    // address space, for set_limit to grow into; 0: four times the limit, or
-                                  // just the limit where the kernel refuses that much (no overcommit)
-  unsigned nodes = 1;        // NUMA nodes; the range is split evenly and each part bound to its node
-  bool large_pages = false;  // madvise(MADV_HUGEPAGE) on the range
+                                    // just the limit where the kernel refuses that much (no overcommit)
+  unsigned nodes = 1;               // NUMA nodes; the range is split evenly and each part bound to its node
+  bool large_pages = false;         // madvise(MADV_HUGEPAGE) on the range
 };
 
 // Facts about a page that outlive what is in it. `slab_class`, `arena` are set while the page belongs to an

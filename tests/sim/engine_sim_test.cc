@@ -135,6 +135,95 @@ TEST_SUITE("engine_sim") {
     });
   }
 
+  TEST_CASE("each fault shows in its counter") {
+    struct Row {
+      const char* fault;
+      double SimFaults::*probability;
+      std::uint64_t (*count)(const SimEngine&);
+    };
+    const auto worker_sum = [](const SimEngine& engine, Counter net::WorkerCounters::*counter) {
+      std::uint64_t sum = 0;
+      for (const auto& worker : engine.workers) sum += (worker->counters().*counter).get();
+      return sum;
+    };
+    static const auto sum = worker_sum;
+    const Row rows[] = {
+        {"short_send", &SimFaults::short_send,
+         [](const SimEngine& e) { return sum(e, &net::WorkerCounters::sends_short); }},
+        {"buffers_exhausted", &SimFaults::buffers_exhausted,
+         [](const SimEngine& e) { return sum(e, &net::WorkerCounters::receive_buffers_exhausted); }},
+        {"stale", &SimFaults::stale,
+         [](const SimEngine& e) { return sum(e, &net::WorkerCounters::stale_completions); }},
+        {"accept_error", &SimFaults::accept_error,
+         [](const SimEngine& e) { return e.acceptor->counters().accept_errors.get(); }},
+        {"accept_bogus", &SimFaults::accept_bogus,
+         [](const SimEngine& e) { return e.acceptor->counters().accept_errors.get(); }},
+        {"post_overflow", &SimFaults::post_overflow,
+         [](const SimEngine& e) { return e.acceptor->handoff_retries(); }},
+        {"post_bad", &SimFaults::post_bad, [](const SimEngine& e) { return e.acceptor->handoff_retries(); }},
+    };
+    for (const Row& row : rows) {
+      INFO(row.fault);
+      SimFaults faults;
+      faults.*row.probability = 0.3;
+      SimEngine engine(11, faults, tiny_options(), Protocol::kFrames);
+      Dice dice(11);
+      for (int i = 0; i < 30; ++i) {
+        SimClientActor client(engine, dice, Protocol::kFrames);
+        client.finish();
+        CHECK(engine.run_until([&] { return client.saw_end_or_reset(); }));
+        client.check_complete();
+      }
+      engine.run_until([] { return false; }, 20);
+      CHECK(engine.world.injected(row.fault) > 0);
+      CHECK(row.count(engine) > 0);
+      const std::string report = engine.verdict();
+      CHECK_MESSAGE(report.empty(), report);
+    }
+  }
+
+  TEST_CASE("a long pipeline does not keep others waiting") {
+    NetworkOptions options = tiny_options();
+    options.workers = 1;
+    options.receive_buffers = 64;
+    options.output_high_water = 1 << 20;
+    SimEngine engine(3, SimFaults{}, options, Protocol::kFrames);
+    engine.world.options().socket_buffer_bytes = 1 << 20;
+    engine.log.frames_per_call = 1;
+    const ClientId heavy[] = {engine.world.connect(engine.listeners[0]),
+                              engine.world.connect(engine.listeners[0])};
+    const ClientId light = engine.world.connect(engine.listeners[0]);
+    REQUIRE(engine.run_until([&] { return engine.connections() == 3; }));
+    for (const ClientId client : heavy) {
+      for (int i = 0; i < 4000; ++i) engine.world.client_write(client, frame("x"));
+    }
+    for (int i = 0; i < 20; ++i) engine.round();
+    engine.world.client_write(light, frame("quick"));
+    std::string got;
+    // A turn's budget is 64 calls for each connection; the light one waits for a few turns at most.
+    const auto answered = [&] { return (got += engine.world.client_take(light)) == frame("quick"); };
+    CHECK(engine.run_until(answered, 20));
+    CHECK(engine.workers[0]->counters().yields.get() > 0);
+    for (const ClientId client : {heavy[0], heavy[1], light}) engine.world.client_half_close(client);
+    CHECK(engine.run_until([&] { return engine.connections() == 0; }));
+    const std::string report = engine.verdict();
+    CHECK_MESSAGE(report.empty(), report);
+  }
+
+  TEST_CASE("a listener that fails for good is reported once, and the others go on") {
+    SimEngine engine(5, SimFaults{}, tiny_options(), Protocol::kEcho, true);
+    const ClientId client = engine.world.connect(engine.listeners[1]);
+    engine.world.client_write(client, "still here");
+    std::string got;
+    CHECK(engine.run_until([&] { return (got += engine.world.client_take(client)) == "still here"; }));
+    REQUIRE(engine.failures.size() == 1);
+    CHECK(engine.failures[0].find("cannot accept on tcp:127.0.0.1:1 any more") != std::string::npos);
+    engine.failures.clear();
+    engine.world.client_half_close(client);
+    const std::string report = engine.verdict();
+    CHECK_MESSAGE(report.empty(), report);
+  }
+
   TEST_CASE("the harness can fail: a wrong byte and a lost pin are found") {
     SimEngine wrong(7, SimFaults{}, tiny_options(), Protocol::kEcho);
     wrong.log.corrupt = true;

@@ -114,9 +114,9 @@ NetworkOptions tiny_options() {
 }
 
 SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options_in,
-                     Protocol protocol)
+                     Protocol protocol, bool first_listener_fails)
     : world(seed, faults, {.socket_buffer_bytes = 4096}), options(options_in) {
-  listeners = {world.listen(true), world.listen(false)};
+  listeners = {first_listener_fails ? world.create_pollable() : world.listen(true), world.listen(false)};
   std::vector<net::Listener> owned;
   ListenAddress tcp{.kind = ListenAddress::Kind::kTcp, .host = "127.0.0.1", .port = 1};
   ListenAddress path{.kind = ListenAddress::Kind::kUnix, .path = "/simulated"};

@@ -52,7 +52,9 @@ enum class Protocol { kEcho, kFrames };
 
 class SimEngine {
  public:
-  SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options, Protocol protocol);
+  // With `first_listener_fails`, listeners[0] is no listening socket.
+  SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options, Protocol protocol,
+            bool first_listener_fails = false);
   ~SimEngine();
 
   // One turn of the acceptor or of a worker, drawn from the seed.

@@ -21,9 +21,9 @@ def count_cases(junit_path):
         for case in suite.iter("testcase"):
             if case.find("failure") is not None or case.find("error") is not None:
                 counts["failed"] += 1
-                # A program of many cases is a suite "project.program"; one of a single result is a case of "project".
-                failed_programs.add(suite.get("name").split(".", 1)[-1])
-                failed_programs.add(case.get("name"))
+                # A program of many cases is a suite "project.label / program"; one of a single result is a case.
+                failed_programs.add(suite.get("name").split(" / ")[-1])
+                failed_programs.add(case.get("name").split(" / ")[-1])
                 print(f"FAILED {suite.get('name')}: {case.get('name')}", file=sys.stderr)
             elif case.find("skipped") is not None:
                 counts["skipped"] += 1
@@ -38,7 +38,7 @@ def count_build(build_dir):
     counts, failed_programs = count_cases(logs / "testlog.junit.xml")
     for line in (logs / "testlog.json").read_text().splitlines():
         program = json.loads(line)
-        # meson writes the name as "suite / program" or "project:suite / program".
+        # meson writes the name as "label / program".
         name = program["name"].split(" / ")[-1]
         if program["result"] in BAD_RESULTS and name not in failed_programs:
             counts["failed"] += 1
