@@ -47,7 +47,8 @@ class Output {
 
   // Copies; any length.
   void append(std::string_view bytes) {
-    if (bytes.size() >= available()) return append_slow(bytes);  // also when there is no block yet
+    // The subtraction wraps for nothing to append, which may have no address and must not reach memcpy.
+    if (bytes.size() - 1 >= available()) return append_slow(bytes);
     std::memcpy(cursor_, bytes.data(), bytes.size());
     cursor_ += bytes.size();
   }

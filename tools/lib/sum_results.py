@@ -33,6 +33,21 @@ def count_cases(junit_path):
     return counts, failed_programs
 
 
+def print_diagnosis(tap_output, lines_max=25):
+    """The comment lines around each failed case: meson's console leaves them out."""
+    block, failed = [], False
+    for line in [*tap_output.splitlines(), "ok"]:
+        if line.startswith("#"):
+            block.append(line)
+        elif line.startswith(("ok", "not ok")):
+            # What a server said is printed before its case's result, what the test found after it.
+            if failed:
+                print("\n".join(block[:lines_max]), file=sys.stderr)
+            before = [comment for comment in block if comment.startswith(("# server:", "# stderr:"))]
+            failed = line.startswith("not ok")
+            block = [line, *before[:15]] if failed else []
+
+
 def count_build(build_dir):
     logs = pathlib.Path(build_dir) / "meson-logs"
     counts, failed_programs = count_cases(logs / "testlog.junit.xml")
@@ -40,6 +55,8 @@ def count_build(build_dir):
         program = json.loads(line)
         # meson writes the name as "label / program".
         name = program["name"].split(" / ")[-1]
+        if program["result"] in BAD_RESULTS:
+            print_diagnosis(program.get("stdout") or "")
         if program["result"] in BAD_RESULTS and name not in failed_programs:
             counts["failed"] += 1
             print(f"FAILED {name} as a whole: {program['result']}", file=sys.stderr)

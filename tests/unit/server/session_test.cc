@@ -41,6 +41,8 @@ const std::vector<Exchange>& exchanges() {
       {"noreply hides success and failure",
        "set a 0 0 1 noreply\r\n1\r\nadd a 0 0 1 noreply\r\n2\r\nset a 0 0 1 noreply\r\nlong\r\nget a\r\n",
        "CLIENT_ERROR bad command line format\r\nVALUE a 0 1\r\n1\r\nEND\r\n"},
+      {"a faulty line with noreply is swallowed in silence, behind other replies",
+       "get b\r\nset a x 0 3 noreply\r\nnew\r\ntouch a noreply\r\nget a\r\n", "END\r\nEND\r\n"},
       {"incr, decr, padding, wrap (5.4)",
        "set n 0 0 2\r\n10\r\ndecr n 1\r\nget n\r\nincr n 5\r\ndecr n 100\r\nset n 0 0 "
        "20\r\n18446744073709551615\r\nincr n 1\r\n",
