@@ -267,7 +267,9 @@ Status enable_core_dumps() {
 }
 
 Status lock_memory() {
-  if (::mlockall(MCL_CURRENT | MCL_FUTURE) == 0) return {};
+  // On fault: the item memory and the index are reserved far beyond what is used, and locking a page that
+  // nobody has touched would give it memory.
+  if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return {};
   return unavailable("-k: failed to lock memory: " + cause(errno) +
                      "; raise the limit (ulimit -l, LimitMEMLOCK=) or start without -k");
 }

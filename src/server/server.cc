@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -37,6 +39,10 @@ NetworkOptions network_options(const config::Config& config) {
 store::Options store_options(const config::Config& config, unsigned threads) {
   store::Options options;
   options.memory_limit_bytes = config.memory.limit_bytes;
+  // cache_memlimit may go up to all there is. Reserving costs address space only.
+  const auto physical =
+      static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  options.memory_reserve_bytes = std::max<std::size_t>(physical, 4 * options.memory_limit_bytes);
   options.item_bytes_max = config.memory.item_size_max_bytes;
   options.threads = threads;
   options.evict = config.store.evictions_enabled;

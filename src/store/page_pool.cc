@@ -103,7 +103,7 @@ Result<std::unique_ptr<PagePool>> PagePool::create(const PagePoolOptions& option
   pool->state_ = std::make_unique<State>();
   State& state = *pool->state_;
   bool mapped = state.items.map(bytes, kAlignBytes);
-  if (!mapped && !reserve_given) {
+  if (!mapped) {  // address space may be limited (ulimit -v, strict overcommit): then without room to grow
     bytes = round_up(limit, unit);
     mapped = state.items.map(bytes, kAlignBytes);
   }

@@ -49,6 +49,7 @@ Status StoreCore::open() {
            kChunkBytesMax);  // heads and parts of chains fill such chunks
   PagePoolOptions pool_options;
   pool_options.limit_bytes = options.memory_limit_bytes;
+  pool_options.reserve_bytes = options.memory_reserve_bytes;
   pool_options.large_pages = options.large_pages;
   auto created_pool = PagePool::create(pool_options);
   if (!created_pool) return created_pool.status();

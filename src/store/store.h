@@ -31,6 +31,8 @@ struct ThreadState;
 
 struct Options {
   std::size_t memory_limit_bytes = std::size_t{64} << 20;
+  // Address space to keep for set_memory_limit to grow into; 0: four times the limit.
+  std::size_t memory_reserve_bytes = 0;
   std::size_t item_bytes_max = std::size_t{1} << 20;  // by memcached's arithmetic: item_bytes() below
   unsigned threads = 1;                               // StoreThreads that may be attached
   bool evict = true;                                  // false: stores fail when memory is used up (-M)
