@@ -27,7 +27,7 @@ std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
   return lines;
 }
 
-std::string_view placeholder(const Option& option) {
+std::string_view value_name(const Option& option) {
   switch (option.type) {
     case Type::kSize:
       return "<size>";
@@ -54,7 +54,7 @@ std::string default_of(const Option& option) {
 // "-p, --port=<num>", or "-o idle_timeout=<time>"; empty when only the file knows the setting.
 std::string usage(const Option& option) {
   const bool valued = option.type != Type::kFlag && !option.counted;
-  const std::string value(valued ? placeholder(option) : "");
+  const std::string value(valued ? value_name(option) : "");
   if (option.short_flag == 0 && option.long_flag.empty()) {
     if (option.suboption.empty()) return {};
     return "-o " + std::string(option.type == Type::kFlag ? "[no_]" : "") + std::string(option.suboption) +

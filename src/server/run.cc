@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "config/settings.h"
+#include "net/kernel_features.h"
 #include "server/daemon.h"
 #include "server/server.h"
 #include "server/signals.h"
@@ -30,20 +31,6 @@ constexpr std::uint64_t kWorkersUnknown = 64;
 
 void say(const std::string& line) {
   std::fprintf(stderr, "ringcached: %s\n", line.c_str());
-}
-
-const char* level_name(IoLevel level) {
-  switch (level) {
-    case IoLevel::k6_1:
-      return "6.1";
-    case IoLevel::k6_12:
-      return "6.12";
-    case IoLevel::k6_18:
-      return "6.18";
-    case IoLevel::kAuto:
-      break;
-  }
-  return "auto";
 }
 
 // Everything between the parsed command line and the exit status, in the order it is built; destroyed in
@@ -213,7 +200,7 @@ int print_features(const config::Config& config) {
     std::printf("io_uring: not available\n%s\n", features.reason.message().c_str());
     return EXIT_FAILURE;
   }
-  std::printf("io_uring: available, level %s\n", level_name(features.level));
+  std::printf("io_uring: available, level %s\n", net::level_name(features.level));
   for (const IoFeatures::Entry& entry : features.entries) {
     std::printf("  %-24s %-3s %s\n", entry.name.c_str(), entry.present ? "yes" : "no", entry.note.c_str());
   }
