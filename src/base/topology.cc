@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -67,6 +68,17 @@ unsigned node_of_cpu(unsigned cpu) {
     if (result.ec == std::errc() && result.ptr == name.data() + name.size()) return node;
   }
   return 0;
+}
+
+unsigned node_of_this_thread() {
+  const int cpu = sched_getcpu();
+  return cpu < 0 ? 0 : node_of_cpu(static_cast<unsigned>(cpu));
+}
+
+unsigned node_count() {
+  unsigned highest = 0;
+  for (const unsigned cpu : allowed_cpus()) highest = std::max(highest, node_of_cpu(cpu));
+  return highest + 1;
 }
 
 }  // namespace ringcached

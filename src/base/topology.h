@@ -16,5 +16,9 @@ Status pin_this_thread(unsigned cpu);
 
 // The NUMA node a CPU belongs to, by sysfs; 0 when the machine does not say.
 unsigned node_of_cpu(unsigned cpu);
+// The node of the CPU the calling thread is on.
+unsigned node_of_this_thread();
+// One more than the highest node of the CPUs this process may use.
+unsigned node_count();
 
 }  // namespace ringcached

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/topology.h"
 #include "protocol/reply.h"
 #include "server/context.h"
 #include "server/worker.h"
@@ -50,6 +51,7 @@ store::Options store_options(const config::Config& config, unsigned threads) {
   options.lru = config.store.eviction == config::Eviction::kLru;
   if (config.store.hash_power_init != 0) options.index_power_initial = config.store.hash_power_init;
   options.large_pages = config.memory.large_pages;
+  options.nodes = config.threads.numa == config::Numa::kAuto ? node_count() : 1;
   options.slab_reassign = config.store.slab_reassign;
   return options;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/topology.h"
 #include "server/admin.h"
 #include "server/session.h"
 
@@ -16,7 +17,7 @@ constexpr std::size_t kChunksPerTick = 128 * 1024;
 }  // namespace
 
 void Worker::on_start() {
-  context_.emplace(server_, server_.store.attach(), counters_);
+  context_.emplace(server_, server_.store.attach(node_of_this_thread()), counters_);
 }
 
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection&) {

@@ -227,7 +227,10 @@ S3Fifo::Insertion Lane::publish(Chunk chunk, std::uint32_t fingerprint) {
 Lane::EntryState Lane::look_at(std::uint32_t entry) const {
   const Place place = place_of_entry(entry);
   const LanePage& page = table_[place.slot];
-  if (page.page == kNoPage || place.chunk >= page.fresh) return EntryState::kStale;
+  // The slot may have another page now: one that has not handed out as many chunks, or the first of all,
+  // whose first chunk is left out.
+  if (page.page == kNoPage || place.chunk >= page.fresh || place.chunk < page.first)
+    return EntryState::kStale;
   const std::uint32_t state = chunk_state(pointer(page, place.chunk)).load(std::memory_order_relaxed);
   if (chunk_kind(state) == ChunkKind::kFree || chunk_generation(state) != generation_of_entry(entry)) {
     return EntryState::kStale;

@@ -50,6 +50,7 @@ Status StoreCore::open() {
   PagePoolOptions pool_options;
   pool_options.limit_bytes = options.memory_limit_bytes;
   pool_options.reserve_bytes = options.memory_reserve_bytes;
+  pool_options.nodes = options.nodes;
   pool_options.large_pages = options.large_pages;
   auto created_pool = PagePool::create(pool_options);
   if (!created_pool) return created_pool.status();
@@ -68,15 +69,20 @@ Status StoreCore::open() {
   index = std::move(created_index.value());
 
   states.resize(options.threads);
-  for (unsigned id = 0; id < options.threads; ++id) {
-    Arena::Options arena_options;
-    arena_options.id = id;
-    arena_options.evict = options.evict;
-    arena_options.lru = options.lru;
-    owners.push_back(std::make_unique<ArenaOwner>(*this));
-    arenas.push_back(std::make_unique<Arena>(arena_options, *pool, classes, *owners.back()));
-  }
+  owners.resize(options.threads);
+  arenas.resize(options.threads);
   return Status::ok();
+}
+
+// Before `id` is counted as attached: nobody else looks at its place yet.
+void StoreCore::open_arena(unsigned id, unsigned node) {
+  Arena::Options arena_options;
+  arena_options.id = id;
+  arena_options.node = std::min(node, options.nodes - 1);
+  arena_options.evict = options.evict;
+  arena_options.lru = options.lru;
+  owners[id] = std::make_unique<ArenaOwner>(*this);
+  arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
 }
 
 ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
@@ -227,7 +233,7 @@ Result<std::unique_ptr<Store>> Store::create(const Options& options) {
   return store;
 }
 
-StoreThread& Store::attach() {
+StoreThread& Store::attach(unsigned node) {
   const std::lock_guard guard(impl_->attach_lock);
   const unsigned id = impl_->attached.load(std::memory_order_relaxed);
   RC_CHECK(id < impl_->options.threads);
@@ -236,6 +242,7 @@ StoreThread& Store::attach() {
   thread.impl_ = std::make_unique<StoreThread::Impl>();
   thread.impl_->core = impl_.get();
   thread.impl_->id = id;
+  impl_->open_arena(id, node);
   thread.impl_->arena = impl_->arenas[id].get();
   impl_->states[id] = thread.impl_.get();
   impl_->attached.store(id + 1, std::memory_order_release);

@@ -41,6 +41,7 @@ struct Options {
   unsigned index_power_initial = 16;  // as memcached's hash power: log2 of 8 times the buckets at start
   bool index_growth = true;
   bool large_pages = false;
+  unsigned nodes = 1;  // NUMA nodes to spread the item memory over; 1: none is asked for
   bool slab_reassign = true;
   std::uint64_t hash_seed = 0;  // 0: random
 };
@@ -252,8 +253,9 @@ class Store {
   static Result<std::unique_ptr<Store>> create(const Options& options);
   ~Store();
 
-  // One more thread's access; at most Options::threads. Any thread; the result belongs to the store.
-  StoreThread& attach();
+  // One more thread's access; at most Options::threads. Its memory is taken from `node`. Any thread; the
+  // result belongs to the store.
+  StoreThread& attach(unsigned node = 0);
 
   Key key(std::string_view bytes) const;
   // Asks for the cache line where a read of `key` will start; worth it when several keys are known.

@@ -102,6 +102,7 @@ class StoreCore {
  public:
   explicit StoreCore(const Options& wanted) : options(wanted) {}
   Status open();
+  void open_arena(unsigned id, unsigned node);
 
   // --- Facts.
   std::byte* item(ChunkAddress address) const { return base + address * kGranuleBytes; }
