@@ -202,7 +202,7 @@ int print_features(const config::Config& config) {
   }
   std::printf("io_uring: available, level %s\n", net::level_name(features.level));
   for (const IoFeatures::Entry& entry : features.entries) {
-    std::printf("  %-24s %-3s %s\n", entry.name.c_str(), entry.present ? "yes" : "no", entry.note.c_str());
+    std::printf("  %-36s %-3s %s\n", entry.name.c_str(), entry.present ? "yes" : "no", entry.note.c_str());
   }
   return EXIT_SUCCESS;
 }
