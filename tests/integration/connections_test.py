@@ -328,7 +328,7 @@ def fairness(options):
     with process.Server(options, ["-t", "1"]) as server, server.connect() as greedy, server.connect() as modest:
         modest.request("version")
         greedy.socket.setblocking(False)
-        slowest, received = 0.0, 0
+        waits, received = [], 0
         for _ in range(200):
             for _ in range(4):
                 try:
@@ -341,9 +341,12 @@ def fairness(options):
                     pass
             start = time.monotonic()
             modest.request("version")
-            slowest = max(slowest, time.monotonic() - start)
+            waits.append(time.monotonic() - start)
+        waits.sort()
+        print(f"# waits: median {waits[100]:.4f} s, 90 of 100 within {waits[180]:.4f} s, longest {waits[-1]:.4f} s")
         assert received > 0
-        assert slowest < 1.0, f"an answer took {slowest:.2f} s"
+        # Starved it would wait for the other's whole backlog, every time; one long wait may be a busy machine's.
+        assert waits[180] < 0.5 and waits[-1] < 10, "a client was starved"
 
 
 @suite.test("connection churn: thousands of short connections leave nothing behind")

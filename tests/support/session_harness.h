@@ -22,7 +22,9 @@ class FakeNetwork final : public Network {
   void stop() override {}
   void join() override {}
   unsigned workers() const override { return 1; }
-  NetworkStats stats() const override { return {}; }
+  NetworkStats stats() const override {
+    return {.bytes_read = 1234, .receive_buffers = 256, .receive_buffer_bytes = 256 * 16384};
+  }
   std::vector<ConnectionInfo> connections() const override {
     return {
         {.descriptor = 7, .peer = "tcp:127.0.0.1:1", .listener = "tcp:127.0.0.1:2", .state = "conn_read"}};

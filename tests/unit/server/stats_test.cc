@@ -135,6 +135,14 @@ TEST_SUITE("stats") {
     CHECK(found == kGeneral);
   }
 
+  TEST_CASE("the engine's figures are shown as they are") {
+    SessionHarness harness;
+    const std::string answer = harness.feed("stats\r\n");
+    CHECK(figure(answer, "bytes_read") == 1234);
+    CHECK(figure(answer, "read_buf_count") == 256);
+    CHECK(figure(answer, "read_buf_bytes") == 256 * 16384);
+  }
+
   TEST_CASE("no name appears twice") {
     SessionHarness harness;
     const auto found = names(harness.feed("stats\r\n"));
