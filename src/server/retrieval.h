@@ -15,4 +15,9 @@ struct Retrieval {
 // Appends the VALUE block of `key` if it is there, and counts. The closing END is the caller's.
 void retrieve(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval);
 
+// The hit of a lookup in its counters, total and per class; `touch`: those of touching.
+void count_hit(WorkerCounters& counters, bool touch, unsigned slab_class);
+// What a lookup found instead of a living item.
+void count_dead(WorkerCounters& counters, store::Lookup lookup);
+
 }  // namespace ringcached::server

@@ -1,6 +1,7 @@
-// set, add, replace, append, prepend, cas: a line and its data block in, one reply out.
+// Storing in every dialect: a line and its data block in, one result out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -11,35 +12,42 @@
 
 namespace ringcached::server {
 
-// The reply of a storage command, and the input it has used or wants to be dropped.
+// A storage command, its value aside.
+struct Storing {
+  store::StoreRequest request;
+  std::uint32_t value_bytes = 0;  // announced
+};
+// That of a classic command.
+Storing storing_of(const WorkerContext& worker, const protocol::Request& request, const store::Key& key);
+// What the classic commands answer.
+std::string_view storage_reply(store::StoreResult result);
+
+// How a storage command ended, if it has, and the input it has used or wants to be dropped.
 struct StorageOutcome {
-  std::string_view reply;     // static storage; empty when the command is not finished
+  bool finished = false;
+  store::StoreResult result = store::StoreResult::kStored;
+  // Static storage: the line that every dialect answers in place of the result; empty when there is none.
+  std::string_view fault;
   std::size_t consumed = 0;   // bytes of the data block taken
   std::uint64_t swallow = 0;  // bytes still to arrive that must be dropped before the reply is sent
 };
 
-// The whole data block with its CR LF is at the front of `block` (request.value_bytes + 2 bytes or more).
-// `key` is that of the request.
-StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, const store::Key& key,
-                           std::string_view block);
+// The whole data block with its CR LF is at the front of `block` (value_bytes + 2 bytes or more).
+StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::string_view block);
 
 // A storage command whose data block arrives in pieces. Owns its key and the memory reserved for the value.
 class Upload {
  public:
-  // After the line. finished() tells whether the command is over at once (no memory, too large).
-  Upload(WorkerContext& worker, const protocol::Request& request);
+  // After the line. The first on_bytes() tells whether the command is over at once (no memory, too large).
+  Upload(WorkerContext& worker, const Storing& storing);
 
-  // Takes bytes of the data block. When the outcome has a reply, the command is over.
+  // Takes bytes of the data block. Not to be called again once the outcome is finished.
   StorageOutcome on_bytes(std::span<const char> bytes);
-  bool noreply() const { return noreply_; }
 
  private:
-  StorageOutcome refused(std::string_view reply) const;
   StorageOutcome finish();
 
   WorkerContext& worker_;
-  protocol::Command command_;
-  bool noreply_;
   std::string key_;
   store::StoreRequest request_;
   store::PendingStore pending_;
