@@ -265,8 +265,13 @@ StoreResult Store::put(StoreThread& thread, const StoreRequest& request, std::st
   ThreadState& state = *thread.impl_;
   impl_->see_time(now);
   state.last_class = 0;
-  const bool joins = request.mode == StoreMode::kAppend || request.mode == StoreMode::kPrepend;
-  if (joins) return impl_->join(state, request, {&value, 1}, now);
+  if (request.mode == StoreMode::kAppend || request.mode == StoreMode::kPrepend) {
+    // Judged by itself first, as begin() does; only what would grow too large is "not stored".
+    const std::size_t alone =
+        item_bytes(request.key.bytes.size(), value.size(), request.client_flags, impl_->options.cas);
+    if (alone > impl_->options.item_bytes_max) return StoreResult::kTooLarge;
+    return impl_->join(state, request, {&value, 1}, now);
+  }
   if (unchained_bytes(request.key.bytes.size(), value.size(), request.client_flags) <= kChunkBytesMax) {
     return impl_->put(state, request, value, now);
   }
