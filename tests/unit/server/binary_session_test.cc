@@ -1,11 +1,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <random>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -551,62 +546,5 @@ TEST_SUITE("binary session") {
     slow.connection().high_water_ = 4096;
     CHECK((converse(slow, packets) == expected));
     CHECK(slow.connection().unsent_most < 32768);
-  }
-}
-
-TEST_SUITE("binary session, hostile input") {
-  // The figures of Stat are of their moment.
-  std::string without_figures(const std::string& answers) {
-    std::istringstream lines(answers);
-    std::string kept;
-    for (std::string line; std::getline(lines, line);) {
-      if (!line.starts_with("10 00 k")) kept += line + "\n";
-    }
-    return kept;
-  }
-
-  // Nothing may depend on how the input was cut, and the next client is served whatever came.
-  void check_stream(std::string_view bytes) {
-    std::string whole;
-    std::mt19937_64 random(bytes.size());
-    for (const Pieces& pieces : {Pieces{bytes}, cut_every(bytes, 1), cut_at_random(bytes, 60, random)}) {
-      SessionHarness harness(small_items());
-      const std::string received = without_figures(converse(harness, pieces));
-      if (whole.empty()) whole = received;
-      CHECK(received == whole);
-      CHECK(harness.connection().unsent_most < (std::size_t{1} << 20));
-      harness.reconnect();
-      CHECK(converse(harness, {set("next", "1"), get("next")}) == "01 00 #\n00 00 x00000000 v1 #\n");
-    }
-  }
-
-  TEST_CASE("the corpus") {
-    std::size_t files = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(RINGCACHED_CORPUS_DIR "/binary")) {
-      INFO(entry.path().filename().string());
-      std::ifstream file(entry.path(), std::ios::binary);
-      const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-      if (!bytes.empty() && static_cast<unsigned char>(bytes[0]) == 0x80) check_stream(bytes);
-      ++files;
-    }
-    CHECK(files > 20);
-  }
-
-  TEST_CASE("random packets, some of them broken") {
-    std::mt19937_64 random(20240607);
-    const auto below = [&](std::uint64_t limit) { return random() % limit; };
-    const std::string extras[] = {"", kStored, counted_extras(1, 65, 0), timed_extras(0)};
-    for (int run = 0; run < 150; ++run) {
-      std::string bytes = encode(kNoop);
-      for (std::uint64_t left = 1 + below(12); left > 0; --left) {
-        Packet packet{static_cast<std::uint8_t>(below(0x28)), std::string(below(4), 'k'),
-                      std::string(below(8) == 0 ? 1500 : below(3), '7'), extras[below(4)]};
-        if (below(8) == 0) packet.cas = 1;
-        std::string encoded = encode(packet);
-        if (below(16) == 0) encoded[below(12)] = static_cast<char>(random());
-        bytes += encoded;
-      }
-      check_stream(bytes);
-    }
   }
 }
