@@ -172,8 +172,8 @@ void execute_arithmetic(WorkerContext& worker, Output& output, const BinaryReque
     const StoreResult created =
         request.exptime == kDoNotCreate ? StoreResult::kNotFound : create_counter(worker, request, key);
     if (created == StoreResult::kNotStored) continue;
-    worker.counters.add(decrement ? Count::kDecrMisses : Count::kIncrMisses);
     if (created == StoreResult::kStored) return answer_number(worker, output, request, request.initial);
+    worker.counters.add(decrement ? Count::kDecrMisses : Count::kIncrMisses);
     return created == StoreResult::kNoMemory
                ? answer_binary_text(output, request.header, BinaryStatus::kOutOfMemory,
                                     protocol::kBinaryNoMemoryStoring)
