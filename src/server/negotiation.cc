@@ -2,6 +2,7 @@
 
 #include "protocol/parser.h"
 #include "server/authentication.h"
+#include "server/binary_session.h"
 #include "server/login.h"
 #include "server/text_session.h"
 
@@ -17,7 +18,12 @@ class Unserved final : public ConnectionHandler {
 };
 
 std::unique_ptr<ConnectionHandler> make_session(WorkerContext& worker, Dialect dialect) {
-  if (dialect == Dialect::kBinary) return std::make_unique<Unserved>();
+  if (dialect == Dialect::kBinary) {
+    const Authentication* const authentication = worker.server.authentication;
+    if (authentication != nullptr && authentication->required_by_binary())
+      return std::make_unique<Unserved>();
+    return std::make_unique<BinarySession>(worker);
+  }
   return std::make_unique<TextSession>(worker);
 }
 
