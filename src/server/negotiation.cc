@@ -11,19 +11,8 @@ namespace {
 
 using protocol::Dialect;
 
-// A dialect that is not served ends its connection with the first byte, before it is taken for text.
-class Unserved final : public ConnectionHandler {
- public:
-  Consumed on_data(Connection&, std::span<const char>) override { return {0, Next::kClose}; }
-};
-
 std::unique_ptr<ConnectionHandler> make_session(WorkerContext& worker, Dialect dialect) {
-  if (dialect == Dialect::kBinary) {
-    const Authentication* const authentication = worker.server.authentication;
-    if (authentication != nullptr && authentication->required_by_binary())
-      return std::make_unique<Unserved>();
-    return std::make_unique<BinarySession>(worker);
-  }
+  if (dialect == Dialect::kBinary) return std::make_unique<BinarySession>(worker);
   return std::make_unique<TextSession>(worker);
 }
 

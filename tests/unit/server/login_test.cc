@@ -109,17 +109,4 @@ TEST_SUITE("login") {
     CHECK(harness.yields() > 0);
     CHECK(harness.connection().unsent_most < 4096 + 8192);
   }
-
-  TEST_CASE("a listener's protocol is what its clients get") {
-    SessionHarness harness;
-    harness.reconnect(static_cast<unsigned>(config::Protocol::kAscii));
-    CHECK(harness.feed("\x81 get a\r\nget a\r\n") == "ERROR\r\nEND\r\n");
-    harness.reconnect(static_cast<unsigned>(config::Protocol::kAscii));
-    CHECK(harness.feed("\x80\x0b"s + std::string(22, '\0')).empty());
-    CHECK_FALSE(harness.closed());
-    CHECK(harness.feed("\r\nget a\r\n") == "ERROR\r\nEND\r\n");
-    harness.reconnect(static_cast<unsigned>(config::Protocol::kBinary));
-    CHECK(harness.feed("get a\r\n").empty());
-    CHECK(harness.closed());
-  }
 }
