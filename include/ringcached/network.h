@@ -88,6 +88,10 @@ class Connection {
   virtual std::string peer_name() const = 0;
   virtual std::string listener_name() const = 0;
   virtual bool is_unix() const = 0;
+  // ListenAddress::tag of the listener it came by.
+  virtual unsigned listener_tag() const = 0;
+  // From here on the client only listens: no idle timeout, and `stats conns` calls it conn_watch.
+  virtual void become_watcher() = 0;
   // Other connections of this worker have work in this turn (fairness, see Next::kYield).
   virtual bool others_waiting() const = 0;
   // Unsent output is above the high-water mark: stop producing and return kBlocked.
@@ -104,6 +108,11 @@ enum class Next : std::uint8_t {
   kYield,    // call again in this worker's round with the unconsumed bytes, after the others had their turn
   kBlocked,  // output_blocked(): call again with the unconsumed bytes once enough output was sent
   kClose,    // send what is pending, then close; input is ignored
+  // There is more output to make, whatever the client sends: call on_produce() in this worker's rounds, and
+  // after that whenever the output is below the marks. Nothing is received meanwhile.
+  kProduce,
+  // Another handler goes on: successor() replaces this one, begins, and is shown the unconsumed bytes.
+  kHandOver,
 };
 
 struct Consumed {
@@ -117,6 +126,14 @@ class ConnectionHandler {
   // Consume requests from the front of `input`. Never called with empty input. The span is valid during the
   // call.
   virtual Consumed on_data(Connection& connection, std::span<const char> input) = 0;
+  // After Next::kProduce: appends some output, a bounded piece per call. The answer is as of on_data, which
+  // does not see the input before this is over.
+  virtual Next on_produce(Connection& /*connection*/) { return Next::kClose; }
+  // After Next::kHandOver: the handler that takes this one's place; not null. This one is destroyed next,
+  // without on_close.
+  virtual std::unique_ptr<ConnectionHandler> successor() { return nullptr; }
+  // First call to a handler that took another's place.
+  virtual Next on_begin(Connection& /*connection*/) { return Next::kReceive; }
   // The peer has ended its stream; `connection` closes after pending output. Bytes left unconsumed are
   // dropped.
   virtual void on_end_of_stream(Connection& /*connection*/) {}
@@ -152,6 +169,7 @@ class DatagramReplies {
   // The socket, as Connection::descriptor() and listener_name() ("udp:127.0.0.1:11211").
   virtual int descriptor() const = 0;
   virtual std::string listener_name() const = 0;
+  virtual unsigned listener_tag() const = 0;
 
  protected:
   ~DatagramReplies() = default;
@@ -163,6 +181,8 @@ class DatagramHandler {
   // `payload` may be empty and is valid during the call. False: malformed, dropped and counted as such.
   virtual bool on_datagram(const DatagramPeer& peer, std::span<const char> payload,
                            DatagramReplies& replies) = 0;
+  // About every NetworkOptions::tick.
+  virtual void on_tick() {}
 };
 
 // One per worker thread.
@@ -201,6 +221,7 @@ struct ListenAddress {
   std::uint16_t port = 0;     // kTcp, kUdp: 0 for an ephemeral port
   std::string path;           // kUnix
   unsigned unix_mode = 0700;  // kUnix: access mode of the socket file
+  unsigned tag = 0;           // the user's; Connection::listener_tag() tells it
 };
 
 struct NetworkOptions {
@@ -248,8 +269,8 @@ struct ConnectionInfo {
   std::string peer, listener;
   bool is_listener = false;
   bool is_datagram = false;  // a UDP socket; it has no peer, and `peer` is its own address
-  const char* state =
-      "";  // memcached's names: conn_listening, conn_read, conn_parse_cmd, conn_mwrite, conn_closing
+  const char* state = "";    // memcached's names: conn_listening, conn_read, conn_parse_cmd, conn_mwrite,
+                             // conn_watch, conn_closing
   std::uint64_t idle_seconds = 0;  // since the last bytes from the client
   unsigned worker = 0;
 };

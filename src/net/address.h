@@ -30,7 +30,7 @@ struct PeerAddress {
 // version.
 class PublishedConnection {
  public:
-  enum class State : std::uint8_t { kRead, kParse, kWrite, kClosing };
+  enum class State : std::uint8_t { kRead, kParse, kWrite, kWatch, kClosing };
   struct Snapshot {
     int descriptor = -1;
     std::uint16_t listener = 0;

@@ -27,7 +27,7 @@ void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uin
   generation_ = generation;
   lifetime_ = Lifetime::kOpen;
   receive_ = Receive::kPaused;
-  input_pending_ = blocked_ = lingering_ = broken_ = false;
+  input_pending_ = blocked_ = producing_ = lingering_ = broken_ = watcher_ = false;
   armed_turn_ = full_turn_ = served_turn_ = 0;
   progress_tick_ = context.wheel.now();
 
@@ -51,6 +51,11 @@ void ClientConnection::start(std::unique_ptr<ConnectionHandler> handler) {
 
 std::string ClientConnection::peer_name() const {
   return published_.peer().name(listener().path);
+}
+
+void ClientConnection::become_watcher() {
+  watcher_ = true;
+  published_.set_state(resting_state());
 }
 
 std::string ClientConnection::listener_name() const {
@@ -87,7 +92,7 @@ void ClientConnection::accept_input(const Completion& completion) {
   input_.push(context_->buffers, id);
   input_pending_ = true;
   // Above high water no buffer is held: bytes that were under way when the receive was paused go to the tail.
-  if (blocked_) input_.spill(context_->buffers);
+  if (blocked_ || producing_) input_.spill(context_->buffers);
 }
 
 void ClientConnection::on_receive_error(int error) {
@@ -115,12 +120,13 @@ void ClientConnection::feed() {
 void ClientConnection::update_receive() {
   if (receive_ == Receive::kEnded) return;
   if (receive_ == Receive::kArmed) {
-    if (lifetime_ == Lifetime::kOpen && blocked_ && cancels_in_flight_ == 0) cancel(Operation::kReceive);
+    const bool unwanted = lifetime_ == Lifetime::kOpen && (blocked_ || producing_);
+    if (unwanted && cancels_in_flight_ == 0) cancel(Operation::kReceive);
     return;
   }
   // Kept input is shown first. A cancel still under way could hit the new operation, which has the same
   // token.
-  const bool wanted = lifetime_ == Lifetime::kOpen ? !blocked_ && !input_pending_ : lingering_;
+  const bool wanted = lifetime_ == Lifetime::kOpen ? !blocked_ && !producing_ && !input_pending_ : lingering_;
   if (wanted && !is_starved() && cancels_in_flight_ == 0) arm_receive();
 }
 
@@ -147,24 +153,54 @@ void ClientConnection::on_cancel() {
 // --- Handler
 
 void ClientConnection::serve() {
-  if (lifetime_ != Lifetime::kOpen || blocked_ || !input_pending_) return;
+  if (lifetime_ != Lifetime::kOpen || !has_work()) return;
   check_invariants();
   served_turn_ = context_->turn;
-  input_pending_ = false;
-  if (!input_.empty()) {
-    const std::span<const char> input = input_.front(context_->buffers);
-    published_.set_state(State::kParse);
-    const Consumed consumed = handler_->on_data(*this, input);
-    published_.set_state(State::kRead);
-    RC_CHECK(consumed.bytes <= input.size());
-    input_.consume(context_->buffers, consumed.bytes);
-    obey(consumed.next, input.size() - consumed.bytes);
+  if (producing_) {
+    obey_producer(handler_->on_produce(*this));
+  } else {
+    show_input();
   }
   settle();
 }
 
+void ClientConnection::show_input() {
+  input_pending_ = false;
+  if (input_.empty()) return;
+  const std::span<const char> input = input_.front(context_->buffers);
+  published_.set_state(State::kParse);
+  const Consumed consumed = handler_->on_data(*this, input);
+  published_.set_state(resting_state());
+  RC_CHECK(consumed.bytes <= input.size());
+  input_.consume(context_->buffers, consumed.bytes);
+  obey(consumed.next, input.size() - consumed.bytes);
+}
+
+// What the handler wants that is not being shown input. What has come so far is shown once that is over.
+void ClientConnection::obey_producer(Next next) {
+  producing_ = false;
+  if (next == Next::kProduce || next == Next::kHandOver || next == Next::kClose) return obey(next, 0);
+  input_pending_ = !input_.empty();
+  if (output_blocked()) block();
+}
+
+void ClientConnection::hand_over() {
+  std::unique_ptr<ConnectionHandler> successor = handler_->successor();
+  RC_CHECK(successor != nullptr);
+  handler_ = std::move(successor);
+  obey_producer(handler_->on_begin(*this));
+}
+
 void ClientConnection::obey(Next next, std::size_t bytes_left) {
   if (next == Next::kClose) return drain_begin(CloseReason::kHandler);
+  if (next == Next::kHandOver) return hand_over();
+  if (next == Next::kProduce) {
+    producing_ = true;
+    input_.spill(context_->buffers);
+    input_pending_ = !input_.empty();
+    if (output_blocked()) block();
+    return;
+  }
   if (output_blocked() || (next == Next::kBlocked && unsent() > context_->options.output_low_water))
     return block();
   if (input_.empty()) return;
@@ -219,7 +255,7 @@ void ClientConnection::on_send(const Completion& completion) {
     if (unsent() > 0) {
       mark_dirty();
     } else {
-      published_.set_state(State::kRead);
+      published_.set_state(resting_state());
     }
   }
   settle();
@@ -228,15 +264,15 @@ void ClientConnection::on_send(const Completion& completion) {
 // --- Lifetime
 
 void ClientConnection::settle() {
-  if (lifetime_ == Lifetime::kOpen && receive_ == Receive::kEnded && !input_pending_ && !blocked_)
+  if (lifetime_ == Lifetime::kOpen && receive_ == Receive::kEnded && !input_pending_ && !blocked_ &&
+      !producing_)
     finish_stream();
   if (lifetime_ == Lifetime::kDraining && !lingering_ && unsent() == 0 && !sending()) linger_begin();
   if (lifetime_ == Lifetime::kDraining && lingering_ && receive_ == Receive::kEnded) close_begin(reason_);
   if (lifetime_ == Lifetime::kClosing) {
     if (in_flight_ == 0 && !is_ready()) context_->ended.push_back(*this);
   } else {
-    if (lifetime_ == Lifetime::kOpen && input_pending_ && !blocked_ && !is_ready())
-      context_->ready.push_back(*this);
+    if (lifetime_ == Lifetime::kOpen && has_work() && !is_ready()) context_->ready.push_back(*this);
     update_receive();
   }
   check_invariants();
@@ -252,7 +288,7 @@ void ClientConnection::drain_begin(CloseReason reason) {
   lifetime_ = Lifetime::kDraining;
   reason_ = reason;
   input_.clear(context_->buffers);
-  input_pending_ = blocked_ = false;
+  input_pending_ = blocked_ = producing_ = false;
   ListNode<ReadyTag>::unlink();
   ListNode<StarvedTag>::unlink();
   progress_tick_ = context_->wheel.now();
@@ -275,7 +311,7 @@ void ClientConnection::close_begin(CloseReason reason) {
   reason_ = reason;
   published_.set_state(State::kClosing);
   input_.clear(context_->buffers);
-  input_pending_ = blocked_ = false;
+  input_pending_ = blocked_ = producing_ = false;
   ListNode<ReadyTag>::unlink();
   ListNode<StarvedTag>::unlink();
   ListNode<DirtyTag>::unlink();
@@ -327,7 +363,7 @@ void ClientConnection::release() {
 // --- Deadlines
 
 std::uint32_t ClientConnection::idle_ticks_max() const {
-  if (context_->options.idle_timeout.count() == 0 || is_unix()) return 0;
+  if (context_->options.idle_timeout.count() == 0 || is_unix() || watcher_) return 0;
   return context_->ticks(context_->options.idle_timeout) + 1;
 }
 
@@ -338,6 +374,7 @@ void ClientConnection::schedule_in(std::uint32_t ticks) {
 void ClientConnection::on_due() {
   const std::uint32_t quiet_ticks = context_->wheel.now() - progress_tick_;
   if (lifetime_ == Lifetime::kOpen) {
+    if (watcher_) return;
     if (quiet_ticks < idle_ticks_max()) return schedule_in(idle_ticks_max() - quiet_ticks);
     context_->counters.idle_kicks.add();
     return close_now(CloseReason::kIdleTimeout);
@@ -350,8 +387,8 @@ void ClientConnection::on_due() {
 void ClientConnection::check_invariants() const {
   RC_DCHECK(lifetime_ != Lifetime::kFree);
   RC_DCHECK(in_flight_ == (receive_ == Receive::kArmed ? 1 : 0) + (sending() ? 1 : 0) + cancels_in_flight_);
-  RC_DCHECK(lifetime_ == Lifetime::kOpen || (!input_pending_ && !blocked_ && input_.empty()));
-  RC_DCHECK(!blocked_ || !input_.holds_buffers());
+  RC_DCHECK(lifetime_ == Lifetime::kOpen || (!input_pending_ && !blocked_ && !producing_ && input_.empty()));
+  RC_DCHECK(!(blocked_ || producing_) || !input_.holds_buffers());
   RC_DCHECK(!blocked_ || unsent() > context_->options.output_low_water);
   RC_DCHECK(!lingering_ || lifetime_ == Lifetime::kDraining || lifetime_ == Lifetime::kClosing);
   RC_DCHECK(!is_starved() || receive_ == Receive::kPaused);

@@ -7,7 +7,7 @@
 //                          and the peer's end of stream awaited for a moment (lingering), so that a reset
 //                          cannot overtake the last reply
 //                closing:  shutdown and cancel were issued; waits until no operation is in flight
-//   receive    armed | paused (output above high water, no buffer left, or work to do first) | ended
+//   receive    armed | paused (output above high water, no buffer left, output or work to do first) | ended
 //   send       idle | in flight (SendQueue::sending)
 //
 // The descriptor is closed and the slot freed only when in_flight_ is zero. Every event ends in settle(),
@@ -79,6 +79,8 @@ class ClientConnection final : public Connection,
   std::string peer_name() const override;
   std::string listener_name() const override;
   bool is_unix() const override { return listener().is_unix; }
+  unsigned listener_tag() const override { return listener().tag; }
+  void become_watcher() override;
   bool others_waiting() const override { return !context_->ready.empty(); }
   bool output_blocked() const override { return unsent() > context_->options.output_high_water; }
 
@@ -90,10 +92,18 @@ class ClientConnection final : public Connection,
   const ListenerInfo& listener() const { return context_->listeners[published_.listener()]; }
   bool is_ready() const { return ListNode<ReadyTag>::linked(); }
   bool is_starved() const { return ListNode<StarvedTag>::linked(); }
+  PublishedConnection::State resting_state() const {
+    return watcher_ ? PublishedConnection::State::kWatch : PublishedConnection::State::kRead;
+  }
+  bool has_work() const { return (input_pending_ || producing_) && !blocked_; }
 
   void accept_input(const Completion& completion);
   void on_receive_error(int error);
+  void show_input();
+  void produce();
   void obey(Next next, std::size_t bytes_left);
+  void obey_producer(Next next);
+  void hand_over();
   void block();
   void unblock_below_low_water();
   void settle();
@@ -124,6 +134,8 @@ class ClientConnection final : public Connection,
   CloseReason reason_ = CloseReason::kPeer;
   bool input_pending_ : 1 = false;  // there is input the handler has not been asked about
   bool blocked_ : 1 = false;        // above high water, until below low water
+  bool producing_ : 1 = false;      // the handler makes output and is shown no input
+  bool watcher_ : 1 = false;        // never idle
   bool lingering_ : 1 = false;      // write side shut down, peer's end of stream awaited
   bool broken_ : 1 = false;         // the receive ended by an error
   PublishedConnection published_;

@@ -81,6 +81,7 @@ class DatagramSocket final : private DatagramReplies {
   void count_dropped() override { context_.counters.datagram_replies_dropped.add(); }
   int descriptor() const override { return info_.descriptor; }
   std::string listener_name() const override { return info_.name; }
+  unsigned listener_tag() const override { return info_.tag; }
 
   WorkerContext& context_;
   const std::uint32_t number_;

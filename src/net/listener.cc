@@ -279,6 +279,7 @@ ListenerInfo Listener::info() const {
   info.is_unix = is_unix();
   info.path = bound_.path;
   info.descriptor = descriptor_;
+  info.tag = bound_.tag;
   if (is_unix()) {
     info.name = "unix:" + bound_.path;
     return info;

@@ -314,6 +314,8 @@ const char* state_name(PublishedConnection::State state) {
       return "conn_parse_cmd";
     case PublishedConnection::State::kWrite:
       return "conn_mwrite";
+    case PublishedConnection::State::kWatch:
+      return "conn_watch";
     case PublishedConnection::State::kClosing:
       break;
   }

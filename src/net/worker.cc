@@ -184,6 +184,7 @@ void Worker::on_timer() {
                          [](IdleWheel::Entry& entry) { static_cast<ClientConnection&>(entry).on_due(); });
   context_.output.blocks.trim();
   for (const auto& socket : datagram_sockets_) socket->on_tick();
+  if (datagram_handler_ != nullptr) datagram_handler_->on_tick();
   handler_->on_tick();
   if (context_.stopping && now_ns >= stop_deadline_ns_) force_close_all();
 }

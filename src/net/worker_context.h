@@ -37,6 +37,7 @@ struct ListenerInfo {
   std::string path;  // of a UNIX socket
   bool is_unix = false;
   int descriptor = -1;
+  unsigned tag = 0;  // ListenAddress::tag
 };
 
 struct WorkerContext {

@@ -4,7 +4,7 @@
 
 #include "base/topology.h"
 #include "server/admin.h"
-#include "server/session.h"
+#include "server/negotiation.h"
 
 namespace ringcached::server {
 namespace {
@@ -20,8 +20,8 @@ void Worker::on_start() {
   context_.emplace(server_, server_.store.attach(node_of_this_thread()), counters_);
 }
 
-std::unique_ptr<ConnectionHandler> Worker::on_open(Connection&) {
-  return std::make_unique<Session>(*context_);
+std::unique_ptr<ConnectionHandler> Worker::on_open(Connection& connection) {
+  return make_first_handler(*context_, connection);
 }
 
 bool Worker::on_turn() {

@@ -111,6 +111,34 @@ TEST_SUITE("engine_sim") {
     });
   }
 
+  TEST_CASE("a handler takes over, makes output unasked, and gives the connection back") {
+    for_seeds(150'000, [&](std::uint64_t seed) {
+      INFO("RINGCACHED_SIM_SEED=", seed);
+      NetworkOptions options = tiny_options();
+      SimEngine engine(seed, SimFaults{}, options, Protocol::kFrames);
+      const ClientId client = engine.world.connect(engine.listeners[0]);
+      // What follows the request waits, more of it than one receive buffer holds.
+      const std::string behind = frame(std::string(700, 'b')) + frame("last");
+      engine.world.client_stop_reading(client);
+      engine.world.client_write(client, frame("first") + frame("r") + behind);
+      for (int i = 0; i < 50; ++i) engine.round();
+      const std::size_t most = options.output_high_water + behind.size();
+      CHECK(engine.output_max() <= most);
+      engine.world.client_resume_reading(client);
+      const std::string expected =
+          frame("first") + std::string(kProducedPiece * kProducedPieces, 'z') + behind;
+      std::string received;
+      CHECK(engine.run_until([&] {
+        received += engine.world.client_take(client);
+        return received.size() >= expected.size();
+      }));
+      CHECK(received == expected);
+      CHECK(engine.log.handed_over == 1);
+      const std::string report = engine.verdict();
+      CHECK_MESSAGE(report.empty(), report);
+    });
+  }
+
   TEST_CASE("memory of a connection is bounded by high water and one call") {
     for_seeds(200'000, [&](std::uint64_t seed) {
       INFO("RINGCACHED_SIM_SEED=", seed);

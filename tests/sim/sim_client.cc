@@ -29,6 +29,10 @@ void SimClientActor::generate(Dice& dice, Protocol protocol) {
     const std::string whole = frame(random_bytes(dice, dice.below(kSizes[dice.below(7)])));
     to_send_ += whole;
     if (!quit) expected_ += whole;
+    if (dice.one_in(12)) {
+      to_send_ += frame("r");
+      if (!quit) expected_ += std::string(kProducedPiece * kProducedPieces, 'z');
+    }
     if (dice.one_in(60)) {
       to_send_ += frame("q");
       quit = true;

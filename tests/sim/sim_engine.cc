@@ -27,6 +27,27 @@ class EchoHandler final : public ConnectionHandler {
   HandlerLog& log_;
 };
 
+// Makes its output unasked, in pieces, then gives the connection back.
+class ProducingHandler final : public ConnectionHandler {
+ public:
+  explicit ProducingHandler(HandlerLog& log) : log_(log) {}
+  Consumed on_data(Connection&, std::span<const char>) override {
+    log_.opened += 1000;  // input is not to be shown to a producer
+    return {0, Next::kClose};
+  }
+  Next on_begin(Connection&) override { return Next::kProduce; }
+  Next on_produce(Connection& connection) override {
+    connection.output().append(std::string(kProducedPiece, 'z'));
+    return ++pieces_ < kProducedPieces ? Next::kProduce : Next::kHandOver;
+  }
+  std::unique_ptr<ConnectionHandler> successor() override;
+  void on_close(Connection&, CloseReason) override { ++log_.closed; }
+
+ private:
+  HandlerLog& log_;
+  unsigned pieces_ = 0;
+};
+
 class FrameHandler final : public ConnectionHandler {
  public:
   explicit FrameHandler(HandlerLog& log) : log_(log) {}
@@ -43,9 +64,14 @@ class FrameHandler final : public ConnectionHandler {
       if (frames >= log_.frames_per_call && connection.others_waiting()) return {used, Next::kYield};
       const std::span<const char> whole = rest.first(2 + length);
       if (length == 1 && whole[2] == 'q') return {used + 3, Next::kClose};
+      if (length == 1 && whole[2] == 'r') return {used + 3, Next::kHandOver};
       reply(connection.output(), whole);
       used += whole.size();
     }
+  }
+  std::unique_ptr<ConnectionHandler> successor() override {
+    ++log_.handed_over;
+    return std::make_unique<ProducingHandler>(log_);
   }
   void on_end_of_stream(Connection&) override { ++log_.ended; }
   void on_close(Connection&, CloseReason) override { ++log_.closed; }
@@ -74,6 +100,10 @@ class FrameHandler final : public ConnectionHandler {
 
   HandlerLog& log_;
 };
+
+std::unique_ptr<ConnectionHandler> ProducingHandler::successor() {
+  return std::make_unique<FrameHandler>(log_);
+}
 
 class SimWorkerHandler final : public WorkerHandler {
  public:

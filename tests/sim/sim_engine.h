@@ -39,14 +39,17 @@ struct HandlerLog {
   bool corrupt = false;    // a canary: every 100th echoed byte is wrong
   bool leak_pins = false;  // a canary: a pin's release forgets its item
   std::set<void*> pinned;  // items referenced and not yet released
-  unsigned opened = 0, closed = 0, ended = 0;
+  unsigned opened = 0, closed = 0, ended = 0, handed_over = 0;
   unsigned frames_per_call = 3;
   std::uint64_t bytes_echoed = 0;
 };
 
 // Frames of two length bytes (big endian) and as many bytes; the reply is the frame. A frame of the single
-// byte 'q' is answered by the end of the connection.
+// byte 'q' is answered by the end of the connection, one of 'r' by kProducedPieces times kProducedPiece bytes
+// 'z', by a handler that takes over for them.
 std::string frame(const std::string& payload);
+inline constexpr std::size_t kProducedPiece = 150;
+inline constexpr unsigned kProducedPieces = 40;
 
 enum class Protocol { kEcho, kFrames };
 

@@ -38,23 +38,46 @@ SessionHarness::SessionHarness(const store::Options& options, const config::Conf
 }
 
 void SessionHarness::reconnect() {
-  session_.reset();
+  handler_.reset();
   connection_ = std::make_unique<FakeConnection>();
-  session_ = std::make_unique<server::Session>(*worker_);
+  handler_ = server::make_first_handler(*worker_, *connection_);
+  producing_ = false;
   unconsumed_.clear();
   closed_ = false;
 }
 
 void SessionHarness::drain(std::string& received) {
-  while (!closed_ && !unconsumed_.empty()) {
-    const Consumed consumed = session_->on_data(*connection_, unconsumed_);
+  while (!closed_ && (producing_ || !unconsumed_.empty())) {
+    const bool produced = producing_;
+    const Next next = step();
+    received += connection_->take_output();
+    closed_ = next == Next::kClose;
+    producing_ = next == Next::kProduce;
+    if (next == Next::kYield) ++yields_;
+    if (next == Next::kReceive && !produced) return;
+  }
+}
+
+// One call of the engine, and those that follow from it.
+Next SessionHarness::step() {
+  Next next;
+  if (producing_) {
+    next = handler_->on_produce(*connection_);
+  } else {
+    const Consumed consumed = handler_->on_data(*connection_, unconsumed_);
     RC_CHECK(consumed.bytes <= unconsumed_.size());
     unconsumed_.erase(0, consumed.bytes);
-    received += connection_->take_output();
-    closed_ = consumed.next == Next::kClose;
-    if (consumed.next == Next::kYield) ++yields_;
-    if (consumed.next == Next::kReceive) return;
+    next = consumed.next;
   }
+  while (next == Next::kHandOver) {
+    std::unique_ptr<ConnectionHandler> successor = handler_->successor();
+    RC_CHECK(successor != nullptr);
+    handler_ = std::move(successor);
+    next = handler_->on_begin(*connection_);
+    // As in the engine, what is left is shown to it; any answer but kReceive does that here.
+    if (next == Next::kReceive) next = Next::kBlocked;
+  }
+  return next;
 }
 
 std::string SessionHarness::feed(std::string_view input, std::size_t piece_bytes) {

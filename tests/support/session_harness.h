@@ -1,4 +1,4 @@
-// A session over a real store, without sockets: bytes in, bytes out, in any fragmentation.
+// A client's handlers over a real store, without sockets: bytes in, bytes out, in any fragmentation.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "net/send_queue.h"
 #include "server/admin.h"
-#include "server/session.h"
+#include "server/negotiation.h"
 #include "support/fake_clock.h"
 
 namespace ringcached::testing {
@@ -46,6 +46,8 @@ class FakeConnection final : public Connection {
   std::string peer_name() const override { return "tcp:127.0.0.1:1"; }
   std::string listener_name() const override { return "tcp:127.0.0.1:2"; }
   bool is_unix() const override { return false; }
+  unsigned listener_tag() const override { return listener_tag_; }
+  void become_watcher() override { watcher_ = true; }
   bool others_waiting() const override { return others_waiting_; }
   bool output_blocked() const override { return queue_.unsent() > high_water_; }
 
@@ -53,6 +55,8 @@ class FakeConnection final : public Connection {
   std::string take_output();
 
   bool others_waiting_ = false;
+  unsigned listener_tag_ = 0;
+  bool watcher_ = false;
   std::size_t high_water_ = std::size_t{1} << 20;
   std::size_t unsent_most = 0;
 
@@ -83,6 +87,7 @@ class SessionHarness {
 
  private:
   void drain(std::string& received);
+  Next step();
 
   FakeClock clock_;
   CacheClock cache_clock_{clock_};
@@ -93,9 +98,10 @@ class SessionHarness {
   std::unique_ptr<server::ServerContext> context_;
   std::unique_ptr<server::WorkerContext> worker_;
   std::unique_ptr<FakeConnection> connection_;
-  std::unique_ptr<server::Session> session_;
+  std::unique_ptr<ConnectionHandler> handler_;
   std::string unconsumed_;
   bool closed_ = false;
+  bool producing_ = false;
   unsigned yields_ = 0;
 };
 

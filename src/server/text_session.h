@@ -1,4 +1,4 @@
-// One client's conversation: bytes -> requests -> store -> replies. All progress that spans calls is here;
+// A client that speaks text: bytes -> requests -> store -> replies. All progress that spans calls is here;
 // parsing itself is stateless (protocol/parser.h). Small, because every idle connection has one.
 #pragma once
 
@@ -13,9 +13,9 @@
 
 namespace ringcached::server {
 
-class Session final : public ConnectionHandler {
+class TextSession final : public ConnectionHandler {
  public:
-  explicit Session(WorkerContext& worker) : worker_(worker) {}
+  explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
 

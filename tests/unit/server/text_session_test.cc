@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "server/retrieval.h"
 #include "support/session_harness.h"
 
 using ringcached::testing::SessionHarness;

@@ -1,4 +1,4 @@
-#include "server/session.h"
+#include "server/text_session.h"
 
 #include <algorithm>
 #include <array>
@@ -30,7 +30,7 @@ Retrieval retrieval_of(const WorkerContext& worker, const protocol::Request& req
 
 }  // namespace
 
-Consumed Session::on_data(Connection& connection, std::span<const char> data) {
+Consumed TextSession::on_data(Connection& connection, std::span<const char> data) {
   Output& output = connection.output();
   const std::string_view input(data.data(), data.size());
   std::size_t used = 0;
@@ -50,7 +50,7 @@ Consumed Session::on_data(Connection& connection, std::span<const char> data) {
   return {used, Next::kReceive};
 }
 
-Session::Step Session::step(Connection& connection, Output& output, std::string_view input, unsigned share) {
+TextSession::Step TextSession::step(Connection& connection, Output& output, std::string_view input, unsigned share) {
   switch (state_) {
     case State::kLine: {
       const Step batch = on_batch(output, input, share);
@@ -68,7 +68,7 @@ Session::Step Session::step(Connection& connection, Output& output, std::string_
 
 // Usually the whole pipeline: everything there is to parse is parsed, and the memory it needs is asked for in
 // two steps (bucket, item), before the first request is executed.
-Session::Step Session::on_batch(Output& output, std::string_view input, unsigned share) {
+TextSession::Step TextSession::on_batch(Output& output, std::string_view input, unsigned share) {
   Batch& batch = *worker_.batch;
   batch.plan(worker_, input, scan_, share);
   if (batch.size() > 1) {
@@ -87,14 +87,14 @@ Session::Step Session::on_batch(Output& output, std::string_view input, unsigned
   return {.used = used, .requests = static_cast<unsigned>(batch.size())};
 }
 
-std::size_t Session::store_whole(Output& output, const protocol::Request& request, const store::Key& key,
+std::size_t TextSession::store_whole(Output& output, const protocol::Request& request, const store::Key& key,
                                  std::string_view block) {
   const StorageOutcome outcome = store_block(worker_, request, key, block);
   if (!request.noreply) output.append(outcome.reply);
   return outcome.consumed;
 }
 
-Session::Step Session::on_line(Connection& connection, Output& output, std::string_view input) {
+TextSession::Step TextSession::on_line(Connection& connection, Output& output, std::string_view input) {
   protocol::Request request;
   const protocol::ParseResult parsed = protocol::parse_text(input, scan_, request);
   switch (parsed.kind) {
@@ -118,7 +118,7 @@ Session::Step Session::on_line(Connection& connection, Output& output, std::stri
   return {.close = true};
 }
 
-Session::Step Session::on_request(Connection& connection, Output& output, const protocol::Request& request,
+TextSession::Step TextSession::on_request(Connection& connection, Output& output, const protocol::Request& request,
                                   std::string_view input, std::size_t line_bytes) {
   using protocol::Command;
   switch (request.command) {
@@ -153,7 +153,7 @@ Session::Step Session::on_request(Connection& connection, Output& output, const 
   return {.used = line_bytes};
 }
 
-Session::Step Session::begin_retrieval(Output& output, const protocol::Request& request,
+TextSession::Step TextSession::begin_retrieval(Output& output, const protocol::Request& request,
                                        std::string_view input, std::size_t line_bytes) {
   const Retrieval retrieval = retrieval_of(worker_, request);
   retrieve(worker_, output, worker_.store.key(request.key), retrieval);
@@ -169,7 +169,7 @@ Session::Step Session::begin_retrieval(Output& output, const protocol::Request& 
 }
 
 // As on_batch: the keys of a group are looked up only once the memory of all of them has been asked for.
-Session::Step Session::on_keys(Output& output, std::string_view input) {
+TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
   std::array<store::Key, kKeysPerStep> keys;
   std::size_t count = 0;
   std::size_t used = 0;
@@ -195,7 +195,7 @@ Session::Step Session::on_keys(Output& output, std::string_view input) {
   return {.used = used};
 }
 
-Session::Step Session::begin_storage(Output& output, const protocol::Request& request, std::string_view input,
+TextSession::Step TextSession::begin_storage(Output& output, const protocol::Request& request, std::string_view input,
                                      std::size_t line_bytes) {
   const std::string_view block = input.substr(line_bytes);
   if (is_simple(request, block.size())) {
@@ -208,7 +208,7 @@ Session::Step Session::begin_storage(Output& output, const protocol::Request& re
   return {.used = line_bytes + rest.used, .wait = rest.wait};
 }
 
-Session::Step Session::on_upload(Output& output, std::string_view input) {
+TextSession::Step TextSession::on_upload(Output& output, std::string_view input) {
   const StorageOutcome outcome = upload_->on_bytes(input);
   if (outcome.reply.empty()) return {.used = outcome.consumed, .wait = true};
   const std::string_view reply = upload_->noreply() ? std::string_view() : outcome.reply;
@@ -222,13 +222,13 @@ Session::Step Session::on_upload(Output& output, std::string_view input) {
   return {.used = outcome.consumed};
 }
 
-void Session::swallow(std::uint64_t bytes, std::string_view reply) {
+void TextSession::swallow(std::uint64_t bytes, std::string_view reply) {
   state_ = State::kSwallow;
   swallow_bytes_ = bytes;
   deferred_reply_ = reply;
 }
 
-Session::Step Session::on_swallow(Output& output, std::string_view input) {
+TextSession::Step TextSession::on_swallow(Output& output, std::string_view input) {
   const std::size_t used = std::min<std::uint64_t>(swallow_bytes_, input.size());
   swallow_bytes_ -= used;
   if (swallow_bytes_ > 0) return {.used = used, .wait = true};
