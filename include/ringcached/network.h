@@ -166,7 +166,8 @@ class DatagramReplies {
   virtual std::span<char> append(std::size_t bytes) = 0;
   // Counts a reply that was not sent, for want of room or because the source may not have it.
   virtual void count_dropped() = 0;
-  // The socket, as Connection::descriptor() and listener_name() ("udp:127.0.0.1:11211").
+  // As those of a Connection; the descriptor is the socket's, the name "udp:127.0.0.1:11211".
+  virtual unsigned worker() const = 0;
   virtual int descriptor() const = 0;
   virtual std::string listener_name() const = 0;
   virtual unsigned listener_tag() const = 0;

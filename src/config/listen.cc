@@ -95,10 +95,14 @@ EndpointOrError parse_endpoint(std::string_view text) {
   return endpoint;
 }
 
-void add_tcp(std::vector<ListenAddress>& listeners, std::string_view host, std::uint16_t port) {
-  const auto same = [&](const ListenAddress& other) { return other.host == host && other.port == port; };
+void add_address(std::vector<ListenAddress>& listeners, ListenAddress::Kind kind, std::string_view host,
+                 std::uint16_t port) {
+  const auto same = [&](const ListenAddress& other) {
+    return other.kind == kind && other.host == host && other.port == port;
+  };
   if (std::ranges::any_of(listeners, same)) return;
   ListenAddress address;
+  address.kind = kind;
   address.host = host;
   address.port = port;
   listeners.push_back(std::move(address));
@@ -128,12 +132,20 @@ std::optional<Failure> resolve_listeners(Draft& draft, bool ipv6_loopback) {
     listeners.push_back(std::move(address));
     return std::nullopt;
   }
-  if (network.port == 0) {
+  if (network.port == 0 && network.udp_port == 0) {
     return Failure{draft.origin("network.port") +
                        ": nothing to listen on; give a port, or a UNIX socket with -s (network.unix_socket)",
                    64};
   }
-  const auto port = static_cast<std::uint16_t>(std::max(network.port, 0));
+  // One for each protocol that is served; as in memcached a port behind the host is for both.
+  const auto add_host = [&](std::string_view host, std::optional<std::uint16_t> port) {
+    const auto port_or = [&](int otherwise) {
+      return port.value_or(static_cast<std::uint16_t>(std::max(otherwise, 0)));
+    };
+    if (network.port != 0) add_address(listeners, ListenAddress::Kind::kTcp, host, port_or(network.port));
+    if (network.udp_port != 0)
+      add_address(listeners, ListenAddress::Kind::kUdp, host, port_or(network.udp_port));
+  };
   for (const std::string& text : network.listen) {
     const EndpointOrError parsed = parse_endpoint(text);
     if (const auto* error = std::get_if<std::string>(&parsed)) {
@@ -143,11 +155,21 @@ std::optional<Failure> resolve_listeners(Draft& draft, bool ipv6_loopback) {
     const Endpoint& endpoint = std::get<Endpoint>(parsed);
     if (endpoint.tagged)
       draft.acknowledge("-l tag", "tags serve memcached's proxy, which this build has not");
-    add_tcp(listeners, endpoint.host, endpoint.port.value_or(port));
+    add_host(endpoint.host, endpoint.port);
   }
   if (network.listen.empty()) {
-    add_tcp(listeners, "127.0.0.1", port);
-    if (ipv6_loopback) add_tcp(listeners, "::1", port);
+    add_host("127.0.0.1", std::nullopt);
+    if (ipv6_loopback) add_host("::1", std::nullopt);
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> resolve_udp_clients(Draft& draft) {
+  draft.config.udp_clients.clear();
+  for (const std::string& text : draft.config.network.udp_clients) {
+    const Result<IpNetwork> network = parse_ip_network(text);
+    if (!network) return Failure{draft.origin("network.udp_clients") + ": " + network.status().message(), 1};
+    draft.config.udp_clients.push_back(network.value());
   }
   return std::nullopt;
 }

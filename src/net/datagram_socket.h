@@ -79,6 +79,7 @@ class DatagramSocket final : private DatagramReplies {
   std::size_t room() const override { return kInFlightMax - in_flight_ - appended_.size(); }
   std::span<char> append(std::size_t bytes) override;
   void count_dropped() override { context_.counters.datagram_replies_dropped.add(); }
+  unsigned worker() const override { return context_.index; }
   int descriptor() const override { return info_.descriptor; }
   std::string listener_name() const override { return info_.name; }
   unsigned listener_tag() const override { return info_.tag; }

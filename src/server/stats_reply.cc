@@ -103,8 +103,9 @@ std::string stats_connections(ServerContext& server, const Connection& asking) {
   std::string text;
   for (const ConnectionInfo& info : server.network->connections()) {
     const std::string prefix = std::to_string(info.descriptor) + ":";
+    if (info.is_datagram) append_stat(text, prefix + "UDP", std::string_view("UDP"));
     append_stat(text, prefix + "addr", info.peer);
-    if (!info.is_listener) append_stat(text, prefix + "listen_addr", info.listener);
+    if (!info.is_listener && !info.is_datagram) append_stat(text, prefix + "listen_addr", info.listener);
     append_stat(text, prefix + "state",
                 info.descriptor == asking.descriptor() ? std::string_view("conn_parse_cmd")
                                                        : std::string_view(info.state));
