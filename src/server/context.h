@@ -41,6 +41,7 @@ struct ServerContext {
 };
 
 class Batch;
+class BinaryBatch;
 
 // One worker's. Used on its thread only.
 struct WorkerContext {
@@ -52,7 +53,9 @@ struct WorkerContext {
   store::StoreThread& thread;
   WorkerCounters& counters;
   unsigned requests_per_turn;
-  std::unique_ptr<Batch> batch;  // scratch space of the session at work (batch.h)
+  // Scratch space of the session at work (batch.h, binary_batch.h).
+  std::unique_ptr<Batch> batch;
+  std::unique_ptr<BinaryBatch> binary_batch;
 
   CacheTime now() const { return server.clock.now(); }
 };
