@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "ringcached/network.h"
 #include "server/counters.h"
+#include "server/event_log.h"
 #include "server/stats_baseline.h"
 #include "store/store.h"
 
@@ -20,8 +21,8 @@ namespace ringcached::server {
 // the members that say who may change them.
 struct ServerContext {
   ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock,
-                store::Store& item_store)
-      : config(configuration), log(process_log), clock(cache_clock), store(item_store) {}
+                store::Store& item_store);
+  ~ServerContext();
 
   const config::Config& config;
   Log& log;
@@ -38,9 +39,12 @@ struct ServerContext {
   std::atomic<CacheTime> flushed_at{0};
   // Zeroed by `stats reset`.
   StatsBaseline baseline;
+  // What watchers are told. Any thread.
+  EventLog events;
 };
 
 class Batch;
+class WatchSession;
 
 // One worker's. Used on its thread only.
 struct WorkerContext {
@@ -53,6 +57,11 @@ struct WorkerContext {
   WorkerCounters& counters;
   unsigned requests_per_turn;
   std::unique_ptr<Batch> batch;  // scratch space of the session at work (batch.h)
+  // The client whose input is being handled, for what is told to watchers. Set by every session.
+  const Connection* client = nullptr;
+  // What the session at work hands over to: from its kHandOver until it is asked for it.
+  std::unique_ptr<ConnectionHandler> successor;
+  std::vector<WatchSession*> watch_sessions;  // that belong to this worker
 
   CacheTime now() const { return server.clock.now(); }
 };

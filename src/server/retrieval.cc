@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "protocol/reply.h"
+#include "server/reporting.h"
 #include "store/store_read.h"
 
 namespace ringcached::server {
@@ -89,10 +90,11 @@ void retrieve(WorkerContext& worker, Output& output, const store::Key& key, cons
   const store::Lookup lookup = worker.store.read(worker.thread, key, worker.now(), options, reply, &pin);
   if (lookup != store::Lookup::kHit) {
     count_miss(worker.counters, retrieval, lookup);
-    return;
+    return report_lookup(worker, key.bytes, {.lookup = lookup});
   }
   reply.finish(worker.store, std::move(pin));
   count_hit(worker.counters, retrieval, reply.info().slab_class);
+  report_lookup(worker, key.bytes, {lookup, reply.info().value_bytes, reply.info().slab_class});
 }
 
 }  // namespace ringcached::server

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "protocol/reply.h"
+#include "server/reporting.h"
 #include "store/expiry.h"
 
 namespace ringcached::server {
@@ -99,9 +100,11 @@ StorageOutcome store_block(WorkerContext& worker, const protocol::Request& reque
     store::PendingStore pending;
     const StoreResult begun = worker.store.begin(worker.thread, wanted, value.size(), worker.now(), pending);
     count(worker, request.command, begun == StoreResult::kStored ? StoreResult::kNotStored : begun);
+    if (begun != StoreResult::kStored) report_store(worker, wanted, begun, value.size());
     return {begun == StoreResult::kStored ? protocol::reply::kBadDataChunk : reply_of(begun), block_bytes, 0};
   }
   const StoreResult result = worker.store.put(worker.thread, wanted, value, worker.now());
+  report_store(worker, wanted, result, value.size());
   return {reply_of(count_and_return(worker, request.command, result)), block_bytes, 0};
 }
 
@@ -111,10 +114,13 @@ Upload::Upload(WorkerContext& worker, const protocol::Request& request)
       noreply_(request.noreply),
       key_(request.key),
       request_(store_request(worker, request, worker.store.key(request.key))),
+      value_bytes_(request.value_bytes),
       remaining_(std::uint64_t{request.value_bytes} + kLineEnd.size()) {
   request_.key.bytes = key_;
   begun_ = worker_.store.begin(worker_.thread, request_, request.value_bytes, worker_.now(), pending_);
-  if (begun_ != StoreResult::kStored) count(worker_, command_, begun_);
+  if (begun_ == StoreResult::kStored) return;
+  count(worker_, command_, begun_);
+  report_store(worker_, request_, begun_, request.value_bytes);
 }
 
 StorageOutcome Upload::refused(std::string_view reply) const {
@@ -127,6 +133,7 @@ StorageOutcome Upload::on_bytes(std::span<const char> bytes) {
       std::min<std::uint64_t>(bytes.size(), remaining_ - std::min<std::uint64_t>(remaining_, 2));
   if (value_part > 0 && !pending_.write(bytes.first(value_part))) {
     worker_.counters.add(Count::kStoreNoMemory);
+    report_store(worker_, request_, StoreResult::kNoMemory, 0);
     return refused(protocol::reply::kNoMemoryDuringRead);
   }
   remaining_ -= value_part;
@@ -146,6 +153,7 @@ StorageOutcome Upload::finish() {
   }
   const StoreResult result =
       worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now());
+  report_store(worker_, request_, result, value_bytes_);
   return {reply_of(count_and_return(worker_, command_, result)), 0, 0};
 }
 

@@ -44,6 +44,7 @@ class Upload {
   store::StoreRequest request_;
   store::PendingStore pending_;
   store::StoreResult begun_;
+  std::size_t value_bytes_;
   std::uint64_t remaining_;  // of the data block, CR LF included
   std::array<char, 2> terminator_{};
 };

@@ -7,6 +7,7 @@
 #include "server/admin.h"
 #include "server/batch.h"
 #include "server/mutation.h"
+#include "server/watch_session.h"
 #include "store/expiry.h"
 
 namespace ringcached::server {
@@ -32,6 +33,7 @@ Retrieval retrieval_of(const WorkerContext& worker, const protocol::Request& req
 
 Consumed TextSession::on_data(Connection& connection, std::span<const char> data) {
   Output& output = connection.output();
+  worker_.client = &connection;
   const std::string_view input(data.data(), data.size());
   std::size_t used = 0;
   unsigned requests = 0;
@@ -39,6 +41,8 @@ Consumed TextSession::on_data(Connection& connection, std::span<const char> data
     const Step done = step(connection, output, input.substr(used), worker_.requests_per_turn - requests);
     used += done.used;
     if (done.close) return {used, Next::kClose};
+    if (done.reject) return {used, Next::kReject};
+    if (done.hand_over) return {used, Next::kHandOver};
     if (done.wait) return {used, Next::kReceive};
     if (connection.output_blocked()) return {used, Next::kBlocked};
     requests += done.requests;
@@ -50,7 +54,8 @@ Consumed TextSession::on_data(Connection& connection, std::span<const char> data
   return {used, Next::kReceive};
 }
 
-TextSession::Step TextSession::step(Connection& connection, Output& output, std::string_view input, unsigned share) {
+TextSession::Step TextSession::step(Connection& connection, Output& output, std::string_view input,
+                                    unsigned share) {
   switch (state_) {
     case State::kLine: {
       const Step batch = on_batch(output, input, share);
@@ -88,7 +93,7 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
 }
 
 std::size_t TextSession::store_whole(Output& output, const protocol::Request& request, const store::Key& key,
-                                 std::string_view block) {
+                                     std::string_view block) {
   const StorageOutcome outcome = store_block(worker_, request, key, block);
   if (!request.noreply) output.append(outcome.reply);
   return outcome.consumed;
@@ -113,13 +118,14 @@ TextSession::Step TextSession::on_line(Connection& connection, Output& output, s
     }
     case protocol::ParseKind::kClose:
       output.append(parsed.reply);
-      return {.used = input.size(), .close = true};
+      return {.used = input.size(), .reject = true};
   }
   return {.close = true};
 }
 
-TextSession::Step TextSession::on_request(Connection& connection, Output& output, const protocol::Request& request,
-                                  std::string_view input, std::size_t line_bytes) {
+TextSession::Step TextSession::on_request(Connection& connection, Output& output,
+                                          const protocol::Request& request, std::string_view input,
+                                          std::size_t line_bytes) {
   using protocol::Command;
   switch (request.command) {
     case Command::kGet:
@@ -144,6 +150,8 @@ TextSession::Step TextSession::on_request(Connection& connection, Output& output
     case Command::kTouch:
       execute_touch(worker_, request, output);
       break;
+    case Command::kWatch:
+      return {.used = line_bytes, .hand_over = begin_watch(worker_, output, request.arguments)};
     case Command::kQuit:
       return {.used = line_bytes, .close = true};
     default:
@@ -154,7 +162,7 @@ TextSession::Step TextSession::on_request(Connection& connection, Output& output
 }
 
 TextSession::Step TextSession::begin_retrieval(Output& output, const protocol::Request& request,
-                                       std::string_view input, std::size_t line_bytes) {
+                                               std::string_view input, std::size_t line_bytes) {
   const Retrieval retrieval = retrieval_of(worker_, request);
   retrieve(worker_, output, worker_.store.key(request.key), retrieval);
   if (request.arguments.empty()) {
@@ -195,8 +203,8 @@ TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
   return {.used = used};
 }
 
-TextSession::Step TextSession::begin_storage(Output& output, const protocol::Request& request, std::string_view input,
-                                     std::size_t line_bytes) {
+TextSession::Step TextSession::begin_storage(Output& output, const protocol::Request& request,
+                                             std::string_view input, std::size_t line_bytes) {
   const std::string_view block = input.substr(line_bytes);
   if (is_simple(request, block.size())) {
     return {.used = line_bytes + store_whole(output, request, worker_.store.key(request.key), block)};

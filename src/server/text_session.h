@@ -18,6 +18,7 @@ class TextSession final : public ConnectionHandler {
   explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
  private:
   enum class State : std::uint8_t {
@@ -31,7 +32,9 @@ class TextSession final : public ConnectionHandler {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
-    unsigned requests = 1;  // towards the connection's share of the turn
+    bool reject = false;     // close, because of the client's fault
+    bool hand_over = false;  // to worker_.successor
+    unsigned requests = 1;   // towards the connection's share of the turn
   };
 
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
