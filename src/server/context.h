@@ -44,6 +44,7 @@ struct ServerContext {
 };
 
 class Batch;
+class BinaryBatch;
 class WatchSession;
 
 // One worker's. Used on its thread only.
@@ -56,7 +57,9 @@ struct WorkerContext {
   store::StoreThread& thread;
   WorkerCounters& counters;
   unsigned requests_per_turn;
-  std::unique_ptr<Batch> batch;  // scratch space of the session at work (batch.h)
+  // Scratch space of the session at work (batch.h, binary_batch.h).
+  std::unique_ptr<Batch> batch;
+  std::unique_ptr<BinaryBatch> binary_batch;
   // The client whose input is being handled, for what is told to watchers. Set by every session.
   const Connection* client = nullptr;
   // What the session at work hands over to: from its kHandOver until it is asked for it.

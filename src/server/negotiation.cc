@@ -1,6 +1,7 @@
 #include "server/negotiation.h"
 
 #include "protocol/parser.h"
+#include "server/binary_session.h"
 #include "server/text_session.h"
 
 namespace ringcached::server {
@@ -13,10 +14,12 @@ class Negotiation final : public ConnectionHandler {
 
   Consumed on_data(Connection&, std::span<const char> input) override {
     dialect_ = protocol::choose_dialect(input.front());
-    // A dialect that is not served ends here, before a byte of it is taken for text.
-    return {0, dialect_ == protocol::Dialect::kText ? Next::kHandOver : Next::kClose};
+    return {0, Next::kHandOver};
   }
-  std::unique_ptr<ConnectionHandler> successor() override { return std::make_unique<TextSession>(worker_); }
+  std::unique_ptr<ConnectionHandler> successor() override {
+    if (dialect_ == protocol::Dialect::kBinary) return std::make_unique<BinarySession>(worker_);
+    return std::make_unique<TextSession>(worker_);
+  }
 
  private:
   WorkerContext& worker_;

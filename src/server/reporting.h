@@ -16,10 +16,12 @@ void report_store(WorkerContext& worker, const store::StoreRequest& request, sto
 void report_removal(WorkerContext& worker, std::string_view key, bool deleted, EventVerb verb);
 }  // namespace detail
 
-// A read has found this.
-inline void report_lookup(WorkerContext& worker, std::string_view key, const store::ItemSeen& seen) {
+// After a read. `info` counts for a hit.
+inline void report_lookup(WorkerContext& worker, std::string_view key, store::Lookup lookup,
+                          const store::ItemInfo& info) {
   if (worker.server.events.wants(EventStream::kFetchers)) [[unlikely]] {
-    detail::report_lookup(worker, key, seen);
+    const bool hit = lookup == store::Lookup::kHit;
+    detail::report_lookup(worker, key, {lookup, hit ? info.value_bytes : 0, hit ? info.slab_class : 0});
   }
 }
 

@@ -63,14 +63,14 @@ std::string_view reply_of(StoreResult result) {
 }
 
 // cmd_set counts commands that got memory; cas counts its three ends as well.
-void count(WorkerContext& worker, Command command, StoreResult result) {
+void count(WorkerContext& worker, StoreMode mode, StoreResult result) {
   WorkerCounters& counters = worker.counters;
   if (result == StoreResult::kTooLarge) return counters.add(Count::kStoreTooLarge);
   if (result == StoreResult::kNoMemory) return counters.add(Count::kStoreNoMemory);
   counters.add(Count::kCmdSet);
   const unsigned slab_class = worker.thread.last_class();
   counters.add(ClassCount::kCmdSet, slab_class);
-  if (command != Command::kCas) return;
+  if (mode != StoreMode::kCas) return;
   if (result == StoreResult::kStored) {
     counters.add(Count::kCasHits);
     counters.add(ClassCount::kCasHits, slab_class);
@@ -82,12 +82,14 @@ void count(WorkerContext& worker, Command command, StoreResult result) {
   }
 }
 
-StoreResult count_and_return(WorkerContext& worker, Command command, StoreResult result) {
-  count(worker, command, result);
+}  // namespace
+
+StoreResult store_value(WorkerContext& worker, const store::StoreRequest& request, std::string_view value) {
+  const StoreResult result = worker.store.put(worker.thread, request, value, worker.now());
+  count(worker, request.mode, result);
+  report_store(worker, request, result, value.size());
   return result;
 }
-
-}  // namespace
 
 StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, const store::Key& key,
                            std::string_view block) {
@@ -99,62 +101,70 @@ StorageOutcome store_block(WorkerContext& worker, const protocol::Request& reque
     // Size is judged on the line, before the data; only then is the block looked at.
     store::PendingStore pending;
     const StoreResult begun = worker.store.begin(worker.thread, wanted, value.size(), worker.now(), pending);
-    count(worker, request.command, begun == StoreResult::kStored ? StoreResult::kNotStored : begun);
+    count(worker, wanted.mode, begun == StoreResult::kStored ? StoreResult::kNotStored : begun);
     if (begun != StoreResult::kStored) report_store(worker, wanted, begun, value.size());
     return {begun == StoreResult::kStored ? protocol::reply::kBadDataChunk : reply_of(begun), block_bytes, 0};
   }
-  const StoreResult result = worker.store.put(worker.thread, wanted, value, worker.now());
-  report_store(worker, wanted, result, value.size());
-  return {reply_of(count_and_return(worker, request.command, result)), block_bytes, 0};
+  return {reply_of(store_value(worker, wanted, value)), block_bytes, 0};
+}
+
+ValueUpload::ValueUpload(WorkerContext& worker, const store::StoreRequest& request, std::uint32_t value_bytes)
+    : worker_(worker), request_(request), value_bytes_(value_bytes), remaining_(value_bytes) {
+  RC_CHECK(request.key.bytes.size() <= key_.size());
+  request.key.bytes.copy(key_.data(), key_.size());
+  request_.key.bytes = {key_.data(), request.key.bytes.size()};
+  begun_ = worker_.store.begin(worker_.thread, request_, value_bytes, worker_.now(), pending_);
+  if (begun_ == StoreResult::kStored) return;
+  count(worker_, request_.mode, begun_);
+  report_store(worker_, request_, begun_, value_bytes_);
+}
+
+bool ValueUpload::write(std::span<const char> bytes) {
+  if (!bytes.empty() && !pending_.write(bytes)) {
+    worker_.counters.add(Count::kStoreNoMemory);
+    report_store(worker_, request_, StoreResult::kNoMemory, value_bytes_);
+    return false;
+  }
+  remaining_ -= static_cast<std::uint32_t>(bytes.size());
+  return true;
+}
+
+StoreResult ValueUpload::commit() {
+  const StoreResult result =
+      worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now());
+  count(worker_, request_.mode, result);
+  report_store(worker_, request_, result, value_bytes_);
+  return result;
+}
+
+void ValueUpload::reject() {
+  pending_.discard();
+  count(worker_, request_.mode, StoreResult::kNotStored);
 }
 
 Upload::Upload(WorkerContext& worker, const protocol::Request& request)
-    : worker_(worker),
-      command_(request.command),
-      noreply_(request.noreply),
-      key_(request.key),
-      request_(store_request(worker, request, worker.store.key(request.key))),
-      value_bytes_(request.value_bytes),
-      remaining_(std::uint64_t{request.value_bytes} + kLineEnd.size()) {
-  request_.key.bytes = key_;
-  begun_ = worker_.store.begin(worker_.thread, request_, request.value_bytes, worker_.now(), pending_);
-  if (begun_ == StoreResult::kStored) return;
-  count(worker_, command_, begun_);
-  report_store(worker_, request_, begun_, request.value_bytes);
-}
+    : value_(worker, store_request(worker, request, worker.store.key(request.key)), request.value_bytes),
+      noreply_(request.noreply) {}
 
 StorageOutcome Upload::refused(std::string_view reply) const {
-  return {reply, 0, remaining_};
+  return {reply, 0, value_.remaining() + kLineEnd.size()};
 }
 
 StorageOutcome Upload::on_bytes(std::span<const char> bytes) {
-  if (begun_ != StoreResult::kStored) return refused(reply_of(begun_));
-  const std::size_t value_part =
-      std::min<std::uint64_t>(bytes.size(), remaining_ - std::min<std::uint64_t>(remaining_, 2));
-  if (value_part > 0 && !pending_.write(bytes.first(value_part))) {
-    worker_.counters.add(Count::kStoreNoMemory);
-    report_store(worker_, request_, StoreResult::kNoMemory, 0);
-    return refused(protocol::reply::kNoMemoryDuringRead);
+  if (value_.begun() != StoreResult::kStored) return refused(reply_of(value_.begun()));
+  std::size_t used = std::min<std::size_t>(bytes.size(), value_.remaining());
+  if (!value_.write(bytes.first(used))) return refused(protocol::reply::kNoMemoryDuringRead);
+  while (used < bytes.size() && terminator_bytes_ < terminator_.size()) {
+    terminator_[terminator_bytes_++] = bytes[used++];
   }
-  remaining_ -= value_part;
-  std::size_t used = value_part;
-  while (used < bytes.size() && remaining_ > 0) terminator_[2 - remaining_--] = bytes[used++];
-  if (remaining_ > 0) return {{}, used, 0};
-  StorageOutcome outcome = finish();
-  outcome.consumed = used;
-  return outcome;
+  if (terminator_bytes_ < terminator_.size()) return {{}, used, 0};
+  return {finish(), used, 0};
 }
 
-StorageOutcome Upload::finish() {
-  if (std::string_view(terminator_.data(), terminator_.size()) != kLineEnd) {
-    pending_.discard();
-    count(worker_, command_, StoreResult::kNotStored);
-    return {protocol::reply::kBadDataChunk, 0, 0};
-  }
-  const StoreResult result =
-      worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now());
-  report_store(worker_, request_, result, value_bytes_);
-  return {reply_of(count_and_return(worker_, command_, result)), 0, 0};
+std::string_view Upload::finish() {
+  if (std::string_view(terminator_.data(), terminator_.size()) == kLineEnd) return reply_of(value_.commit());
+  value_.reject();
+  return protocol::reply::kBadDataChunk;
 }
 
 }  // namespace ringcached::server

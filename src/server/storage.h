@@ -1,11 +1,12 @@
 // set, add, replace, append, prepend, cas: a line and its data block in, one reply out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 
+#include "protocol/limits.h"
 #include "protocol/request.h"
 #include "server/context.h"
 
@@ -23,10 +24,42 @@ struct StorageOutcome {
 StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, const store::Key& key,
                            std::string_view block);
 
-// A storage command whose data block arrives in pieces. Owns its key and the memory reserved for the value.
+// A value at hand, for any dialect: stores and counts.
+store::StoreResult store_value(WorkerContext& worker, const store::StoreRequest& request,
+                               std::string_view value);
+
+// A value that arrives in pieces, for any dialect: goes straight into the memory reserved for it. Owns its
+// key. Counts.
+class ValueUpload {
+ public:
+  ValueUpload(WorkerContext& worker, const store::StoreRequest& request, std::uint32_t value_bytes);
+  ValueUpload(const ValueUpload&) = delete;
+  ValueUpload& operator=(const ValueUpload&) = delete;
+
+  // kStored: write() may be called; else the store has refused, and that is the result.
+  store::StoreResult begun() const { return begun_; }
+  std::uint32_t remaining() const { return remaining_; }
+  const store::Key& key() const { return request_.key; }
+  // At most remaining() bytes. False: memory ran out, the upload is over.
+  bool write(std::span<const char> bytes);
+  // With nothing remaining.
+  store::StoreResult commit();
+  // Instead of commit(): the bytes turned out to be invalid.
+  void reject();
+
+ private:
+  WorkerContext& worker_;
+  store::StoreRequest request_;
+  store::PendingStore pending_;
+  store::StoreResult begun_;
+  std::uint32_t value_bytes_;
+  std::uint32_t remaining_;
+  std::array<char, protocol::kKeyBytesMax> key_;
+};
+
+// A storage command of text whose data block arrives in pieces.
 class Upload {
  public:
-  // After the line. finished() tells whether the command is over at once (no memory, too large).
   Upload(WorkerContext& worker, const protocol::Request& request);
 
   // Takes bytes of the data block. When the outcome has a reply, the command is over.
@@ -35,18 +68,12 @@ class Upload {
 
  private:
   StorageOutcome refused(std::string_view reply) const;
-  StorageOutcome finish();
+  std::string_view finish();
 
-  WorkerContext& worker_;
-  protocol::Command command_;
+  ValueUpload value_;
   bool noreply_;
-  std::string key_;
-  store::StoreRequest request_;
-  store::PendingStore pending_;
-  store::StoreResult begun_;
-  std::size_t value_bytes_;
-  std::uint64_t remaining_;  // of the data block, CR LF included
   std::array<char, 2> terminator_{};
+  std::size_t terminator_bytes_ = 0;  // arrived
 };
 
 }  // namespace ringcached::server
