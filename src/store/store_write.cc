@@ -154,6 +154,7 @@ StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, co
     note_seen(thread, old);
     verdict = judge(request, old, stamp);
     if (verdict == StoreResult::kStored) exchange(thread, bucket, old, request.key, draft, stamp, time);
+    if (verdict != StoreResult::kStored && old.slot != nullptr) thread.last_class = class_of(old.header);
   }
   if (verdict == StoreResult::kStored) {
     finish_link(thread, request.key, draft, stamp, old);
