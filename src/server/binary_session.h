@@ -23,7 +23,7 @@ class BinarySession final : public ConnectionHandler {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
-    bool reject = false;  // close, because of the client's fault
+    bool reject = false;    // close, because of the client's fault
     unsigned requests = 1;  // towards the connection's share of the turn
   };
   // A storage command whose value is still arriving.
