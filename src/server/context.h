@@ -13,6 +13,7 @@
 #include "server/counters.h"
 #include "server/event_log.h"
 #include "server/stats_baseline.h"
+#include "store/expiry.h"
 #include "store/store.h"
 
 namespace ringcached::server {
@@ -67,6 +68,10 @@ struct WorkerContext {
   std::vector<WatchSession*> watch_sessions;  // that belong to this worker
 
   CacheTime now() const { return server.clock.now(); }
+  // An expiry as a client sent it.
+  CacheTime expiry(std::int64_t exptime) const {
+    return store::expiry_from_exptime(exptime, now(), server.clock.wall_base());
+  }
 };
 
 }  // namespace ringcached::server

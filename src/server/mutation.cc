@@ -2,7 +2,6 @@
 
 #include "protocol/reply.h"
 #include "server/reporting.h"
-#include "store/expiry.h"
 
 namespace ringcached::server {
 namespace {
@@ -55,7 +54,7 @@ void execute_arithmetic(WorkerContext& worker, const protocol::Request& request,
 
 void execute_touch(WorkerContext& worker, const protocol::Request& request, Output& output) {
   const CacheTime now = worker.now();
-  const CacheTime expiry = store::expiry_from_exptime(request.exptime, now, worker.server.clock.wall_base());
+  const CacheTime expiry = worker.expiry(request.exptime);
   const bool hit = worker.store.touch(worker.thread, worker.store.key(request.key), expiry, now);
   report_found(worker, request.key);
   worker.counters.add(Count::kCmdTouch);

@@ -139,7 +139,20 @@ void report_store(WorkerContext& worker, const store::StoreRequest& request, Sto
   const bool refused = result == StoreResult::kTooLarge || result == StoreResult::kNoMemory;
   if (!refused) report_found(worker, request.key.bytes);
   record_store(worker, request, result, value_bytes);
-  if (refused && request.mode == StoreMode::kSet) report_found(worker, request.key.bytes);
+  const bool removed = request.mode == StoreMode::kSet || request.remove_when_refused;
+  if (refused && removed) report_found(worker, request.key.bytes);
+}
+
+void report_abandoned(WorkerContext& worker, const store::StoreRequest& request) {
+  record_store(worker, request, StoreResult::kNoMemory, 0);
+}
+
+void report_cleared(WorkerContext& worker, std::string_view key, CacheTime expiry) {
+  Event event{.stream = EventStream::kMutations, .status = EventStatus::kStored, .verb = EventVerb::kSet};
+  event.ttl_seconds = ttl_seconds(expiry, worker.now());
+  event.slab_class = worker.thread.last_class();
+  event.descriptor = client_descriptor(worker);
+  record(worker, event, key);
 }
 
 void report_removal(WorkerContext& worker, std::string_view key, bool deleted, EventVerb verb) {

@@ -13,7 +13,9 @@ namespace detail {
 void report_lookup(WorkerContext& worker, std::string_view key, const store::ItemSeen& seen);
 void report_store(WorkerContext& worker, const store::StoreRequest& request, store::StoreResult result,
                   std::size_t value_bytes);
+void report_abandoned(WorkerContext& worker, const store::StoreRequest& request);
 void report_removal(WorkerContext& worker, std::string_view key, bool deleted, EventVerb verb);
+void report_cleared(WorkerContext& worker, std::string_view key, CacheTime expiry);
 }  // namespace detail
 
 // After a read. `info` counts for a hit.
@@ -39,6 +41,20 @@ inline void report_store(WorkerContext& worker, const store::StoreRequest& reque
   constexpr StreamMask kStreams = mask_of(EventStream::kFetchers) | mask_of(EventStream::kMutations);
   if (worker.server.events.wants_any(kStreams)) [[unlikely]] {
     detail::report_store(worker, request, result, value_bytes);
+  }
+}
+
+// A value that came in pieces, and memory ran out on the way: the old item is untouched.
+inline void report_abandoned(WorkerContext& worker, const store::StoreRequest& request) {
+  if (worker.server.events.wants(EventStream::kMutations)) [[unlikely]] {
+    detail::report_abandoned(worker, request);
+  }
+}
+
+// After a removal that leaves an empty value: also a store.
+inline void report_cleared(WorkerContext& worker, std::string_view key, CacheTime expiry) {
+  if (worker.server.events.wants(EventStream::kMutations)) [[unlikely]] {
+    detail::report_cleared(worker, key, expiry);
   }
 }
 

@@ -117,6 +117,34 @@ TEXT_ACTIONS = [
     (b"version", []),
 ]
 
+META_ACTIONS = [
+    (b"mg no v", [found("no", "not_found")]),
+    (b"ms m 3 T100\r\nabc", [found("m", "not_found"), stored("m", "stored", "set", 3, "+")]),
+    (b"mg m v", [found("m", "found", 3)]),
+    (b"ms m 1 ME\r\na", [found("m", "found", 3), stored("m", "not_stored", "add", 1)]),
+    (b"ms m2 1 MA N60\r\na", [found("m2", "not_found"), stored("m2", "stored", "append", 1, "+")]),
+    (b"ms m 1 MR\r\na", [found("m", "found", 3), stored("m", "stored", "replace", 1)]),
+    (b"ms m 1 MP\r\nb", [found("m", "found", 1), stored("m", "stored", "prepend", 2)]),
+    (b"ms no 1 MA\r\nb", [found("no", "not_found"), stored("no", "not_stored", "append", 1)]),
+    (b"ms m 1 C1\r\na", [found("m", "found", 2), stored("m", "exists", "cas", 1)]),
+    (b"ms no 1 C1\r\na", [found("no", "not_found"), stored("no", "not_found", "cas", 1)]),
+    (b"mn", []),
+    (b"ma n N0 J5", [found("n", "not_found"), found("n", "not_found"), stored("n", "stored", "add", 1)]),
+    (b"ma n", [found("n", "found", 1)]),
+    (b"ma no", [found("no", "not_found")]),
+    (b"mg v N30", [found("v", "not_found")]),
+    (b"mg v N30 v", [found("v", "found")]),
+    (b"md m", [found("m", "found", 2), deleted("m", 2, "md")]),
+    (b"md no", [found("no", "not_found")]),
+    (b"md v I T30", [found("v", "found")]),
+    (b"ma m2", [found("m2", "found", 1)]),
+    (b"ms YWJj 1 b\r\na", [found("abc", "not_found"), stored("abc", "stored", "set", 1)]),
+    (b"me m2", [found("m2", "found", 1)]),
+]
+# memcached 1.6.45 ends at this one.
+FAILED_META_SET = [(b"ms m2 2000000\r\n" + b"x" * 2000000, [stored("m2", "too_large", "set", 0), found("m2", "found", 1)]),
+                   (b"mg m2 v", [found("m2", "not_found")])]
+
 
 def check_actions(server, actions, send):
     with Watcher(server, ITEM_STREAMS) as watcher:
@@ -134,6 +162,15 @@ def text_commands(options):
         raise tap.Skip("deletions are newer")
     with process.Server(options, ["-t", "1"]) as server, server.connect() as client:
         check_actions(server, TEXT_ACTIONS, lambda action: client.send(action + b"\r\n"))
+
+
+@suite.test("what meta commands tell")
+def meta_commands(options):
+    if options.dialect == "18":
+        raise tap.Skip("deletions are newer")
+    with process.Server(options, ["-t", "1"]) as server, server.connect() as client:
+        actions = META_ACTIONS + (FAILED_META_SET if options.dialect == "rc" else [])
+        check_actions(server, actions, lambda action: client.send(action + b"\r\n"))
 
 
 def binary_request(opcode, key=b"", extras=b"", value=b"", cas=0):

@@ -85,6 +85,14 @@ const std::vector<Told>& told() {
        kSet + stored("k", "too_large", "set", 0, 0, 0) + got("k", "found", 1, 1) +
            stored("y", "too_large", "add", 0, 0, 0)},
       {"an invalid data block tells nothing", "set k 0 0 1\r\n123\r\n", ""},
+      {"meta: get, arithmetic that creates, delete, stale",
+       "mg k v N9\r\nma x N0 J5 q\r\nmd x I\r\nmd x\r\nme x\r\n",
+       kMiss + got("x", "not_found", 0, 0) + got("x", "not_found", 0, 0) +
+           stored("x", "stored", "add", 0, 1, 1) + got("x", "found", 1, 1) + got("x", "found", 1, 1) +
+           "type=deleted key=x cmd=md clsid=1 size=1\n" + got("x", "not_found", 0, 0)},
+      {"meta: a value cleared is also a store", "set k 0 0 1\r\n1\r\nmd k x\r\n",
+       kSet + got("k", "found", 1, 1) + stored("k", "stored", "set", 0, 1, 0) + got("k", "found", 1, 1) +
+           "type=deleted key=k cmd=md clsid=1 size=1\n"},
       {"keys are encoded", "get a%\xff\r\n", got("a%25%FF", "not_found", 0, 0)},
   };
   return table;
