@@ -68,12 +68,17 @@ int connect_unix(const std::string& path) {
   return -1;
 }
 
+std::unique_ptr<Dialect> make_dialect(const LoadOptions& options) {
+  if (options.dialect == "meta") return std::make_unique<MetaDialect>();
+  return std::make_unique<ClassicDialect>(options.keys_per_get, options.keys);
+}
+
 }  // namespace
 
 LoadEngine::LoadEngine(const LoadOptions& options)
     : options_(options),
       items_(options.key_bytes, options.value_bytes_min, options.value_bytes_max, options.seed),
-      dialect_(std::make_unique<ClassicDialect>()),
+      dialect_(make_dialect(options)),
       gaps_(options.seed + 1) {}
 
 Status LoadEngine::open() {

@@ -37,7 +37,7 @@ void declare_target(CLI::App& app, LoadOptions& options) {
   app.add_option("-p,--port", options.port, "TCP port")->capture_default_str();
   app.add_option("--unix", options.unix_path, "UNIX socket path, instead of TCP");
   app.add_option("--dialect", options.dialect, "protocol to speak")
-      ->check(CLI::IsMember({"classic"}))
+      ->check(CLI::IsMember({"classic", "meta"}))
       ->capture_default_str();
   app.add_option("--server-pid", options.server_pid, "process whose CPU time per operation is reported");
 }
@@ -50,6 +50,9 @@ void declare_load(CLI::App& app, LoadOptions& options, Texts& texts) {
   app.add_option("-c,--connections", options.connections)->check(CLI::Range(1, 60000))->capture_default_str();
   app.add_option("-d,--pipeline", options.pipeline, "requests of a connection in flight")
       ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--keys-per-get", options.keys_per_get, "in one request, which counts as one operation")
+      ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   app.add_option("--ratio", texts.ratio, "sets:gets")->capture_default_str();
   app.add_option("--keys", options.keys, "different keys")->check(CLI::PositiveNumber)->capture_default_str();
@@ -86,6 +89,9 @@ void declare_run(CLI::App& app, LoadOptions& options) {
 std::string check_together(const LoadOptions& options) {
   if (options.sets + options.gets == 0) return "--ratio: at least one share must not be 0";
   if (options.value_bytes_min > options.value_bytes_max) return "--value-bytes: MIN is greater than MAX";
+  if (options.keys_per_get != 1 && options.dialect != "classic")
+    return "--keys-per-get: only of the classic dialect";
+  if (options.keys_per_get != 1 && options.verify) return "--keys-per-get and --verify exclude each other";
   if (options.value_bytes_max > (std::size_t{1} << 30)) return "--value-bytes: at most 1 GiB";
   return {};
 }

@@ -13,7 +13,7 @@ from processes import CLIENT_CORE, BenchError, Server, confine, end_process, run
 
 # More bytes of values than this are not preloaded for one workload: the keys become fewer.
 PRELOAD_BYTES_MAX = 256 * 1024 * 1024
-RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10"}
+RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10", "multiget": "0:1"}
 
 
 def progress(text):
@@ -21,16 +21,22 @@ def progress(text):
 
 
 class Workload:
-    """What a name says: get1, set16, mix32, get16@1k, memtier32. Mixes are 1 set to 10 gets."""
+    """What a name says: get1, set16, mix32, get16@1k, memtier32. Mixes are 1 set to 10 gets. mget1, mset16 and
+    mmix16 are the same in the meta protocol; multiget100 is a get of 100 keys, one at a time."""
 
     def __init__(self, name):
-        match = re.fullmatch(r"(get|set|mix|memtier)(\d+)(?:@(\d+)([km]?))?", name)
+        match = re.fullmatch(r"(m?get|m?set|m?mix|memtier|multiget)(\d+)(?:@(\d+)([km]?))?", name)
         if match is None or int(match[2]) == 0:
-            raise BenchError(f"workload '{name}': wanted is get, set, mix or memtier, the requests in flight, and, "
-                             "if not 32, @ and the bytes of values: get1, mix16, get16@1k")
+            raise BenchError(f"workload '{name}': wanted is get, set, mix, mget, mset, mmix or memtier, the requests "
+                             "in flight, and, if not 32, @ and the bytes of values: get1, mix16, mget16@1k; or "
+                             "multiget and the keys of each request")
         self.name = name
-        self.kind = match[1]
+        self.dialect = "meta" if match[1] in ("mget", "mset", "mmix") else "classic"
+        self.kind = match[1][1:] if self.dialect == "meta" else match[1]
         self.depth = int(match[2])
+        self.keys_per_get = 1
+        if self.kind == "multiget":
+            self.depth, self.keys_per_get = 1, self.depth
         self.value_bytes = int(match[3] or 32) * {"": 1, "k": 1024, "m": 1024 * 1024}[match[4] or ""]
         self.memtier = self.kind == "memtier"
 
@@ -73,7 +79,8 @@ class Harness:
 
     def load_round(self, server, workload, rate=None):
         seconds = self.options.seconds
-        arguments = ["--pipeline", str(workload.depth), "--ratio", RATIOS[workload.kind], "--seconds", str(seconds),
+        arguments = ["--dialect", workload.dialect, "--keys-per-get", str(workload.keys_per_get),
+                     "--pipeline", str(workload.depth), "--ratio", RATIOS[workload.kind], "--seconds", str(seconds),
                      "--warmup", str(min(0.3, seconds)), "--distribution", self.options.distribution]
         if rate:
             arguments += ["--rate", str(rate), "--poisson"]
