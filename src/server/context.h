@@ -17,6 +17,8 @@
 
 namespace ringcached::server {
 
+class Authentication;
+
 // Lives from before the first worker starts until after the last has ended. Immutable while they run, but for
 // the members that say who may change them.
 struct ServerContext {
@@ -29,6 +31,7 @@ struct ServerContext {
   CacheClock& clock;
   store::Store& store;
   Network* network = nullptr;                             // set before start
+  const Authentication* authentication = nullptr;         // set before start; null: nobody has to log in
   std::function<void()> request_stop;                     // any thread; what `shutdown` calls
   std::vector<std::unique_ptr<WorkerCounters>> counters;  // one per worker
 
@@ -42,6 +45,7 @@ struct ServerContext {
 };
 
 class Batch;
+class BinaryBatch;
 
 // One worker's. Used on its thread only.
 struct WorkerContext {
@@ -53,7 +57,9 @@ struct WorkerContext {
   store::StoreThread& thread;
   WorkerCounters& counters;
   unsigned requests_per_turn;
-  std::unique_ptr<Batch> batch;  // scratch space of the session at work (batch.h)
+  // Scratch space of the session at work (batch.h, binary_batch.h).
+  std::unique_ptr<Batch> batch;
+  std::unique_ptr<BinaryBatch> binary_batch;
 
   CacheTime now() const { return server.clock.now(); }
   // An expiry as a client sent it.

@@ -12,6 +12,7 @@ using protocol::MetaRequest;
 // The header of an mg hit; reads what the request asks for only.
 struct MetaHeader {
   static constexpr std::size_t kBytesMax = protocol::kMetaHeaderBytesMax;
+  static constexpr std::string_view kEnd = protocol::reply::kCrlf;
 
   const MetaRequest& request;
   CacheTime now;
@@ -70,7 +71,7 @@ bool vivify(WorkerContext& worker, const MetaRequest& request, const store::Key&
   char* start = output.room(protocol::kMetaHeaderBytesMax);
   output.commit(
       static_cast<std::size_t>(protocol::write_meta_hit(start, request, item, request.has('v')) - start));
-  if (request.has('v')) output.append(kLineEnd);
+  if (request.has('v')) output.append(protocol::reply::kCrlf);
   return true;
 }
 

@@ -8,6 +8,7 @@ namespace {
 
 struct TextHeader {
   static constexpr std::size_t kBytesMax = protocol::kValueHeaderCasBytesMax;
+  static constexpr std::string_view kEnd = protocol::reply::kCrlf;
 
   std::string_view key;
   bool with_cas;
@@ -42,20 +43,16 @@ void count_hit(WorkerCounters& counters, bool touch, unsigned slab_class) {
   counters.add(touch ? ClassCount::kTouchHits : ClassCount::kGetHits, slab_class);
 }
 
+void count_retrieval(WorkerCounters& counters, const Retrieval& retrieval, store::Lookup lookup,
+                     unsigned slab_class) {
+  counters.add(retrieval.touch ? Count::kCmdTouch : Count::kCmdGet);
+  if (lookup == store::Lookup::kHit) return count_hit(counters, retrieval.touch, slab_class);
+  counters.add(retrieval.touch ? Count::kTouchMisses : Count::kGetMisses);
+  count_dead(counters, lookup);
+}
+
 void retrieve(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval) {
-  worker.counters.add(retrieval.touch ? Count::kCmdTouch : Count::kCmdGet);
-  const store::ReadOptions options{.touch = retrieval.touch, .expiry = retrieval.expiry};
-  const TextHeader header{key.bytes, retrieval.with_cas};
-  ValueReply reply(output, header);
-  store::Pin pin;
-  const store::Lookup lookup = worker.store.read(worker.thread, key, worker.now(), options, reply, &pin);
-  if (lookup != store::Lookup::kHit) {
-    worker.counters.add(retrieval.touch ? Count::kTouchMisses : Count::kGetMisses);
-    count_dead(worker.counters, lookup);
-    return;
-  }
-  reply.finish(worker.store, std::move(pin));
-  count_hit(worker.counters, retrieval.touch, reply.info().slab_class);
+  retrieve_behind(worker, output, key, retrieval, TextHeader{key.bytes, retrieval.with_cas});
 }
 
 }  // namespace ringcached::server

@@ -7,7 +7,6 @@
 #include <ctime>
 #include <span>
 
-#include "protocol/reply.h"
 #include "ringcached/version.h"
 
 namespace ringcached::server {
@@ -211,10 +210,9 @@ StatsSnapshot take_snapshot(ServerContext& server) {
   return snapshot;
 }
 
-std::string general_stats(ServerContext& server) {
+void general_stats(ServerContext& server, StatSink& sink) {
   const StatsSnapshot snapshot = take_snapshot(server);
   const std::vector<std::uint64_t> baseline = server.baseline.values();
-  std::string lines;
   std::size_t resettable = 0;
   for (const auto group : kGroups) {
     for (const Row& row : group) {
@@ -223,13 +221,12 @@ std::string general_stats(ServerContext& server) {
       if (row.resettable) ++resettable;
       if (row.shown != nullptr && !row.shown(snapshot)) continue;
       if (row.text != nullptr) {
-        protocol::append_stat(lines, row.name, row.text(snapshot));
+        sink.stat(row.name, row.text(snapshot));
       } else {
-        protocol::append_stat(lines, row.name, row.number(snapshot) - before);
+        sink.stat(row.name, row.number(snapshot) - before);
       }
     }
   }
-  return lines;
 }
 
 void reset_stats(ServerContext& server) {

@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "protocol/reply.h"
-#include "server/value_reply.h"
 
 namespace ringcached::server {
 namespace {
@@ -12,6 +11,8 @@ namespace {
 using protocol::Command;
 using store::StoreMode;
 using store::StoreResult;
+
+constexpr std::string_view kLineEnd = protocol::reply::kCrlf;
 
 StoreMode store_mode(Command command) {
   switch (command) {
@@ -56,13 +57,11 @@ std::string_view fault_of(StoreResult result) {
   return {};
 }
 
-StorageOutcome conclude(WorkerContext& worker, StoreMode mode, StoreResult result) {
-  count(worker, mode, result);
+StorageOutcome finished(StoreResult result) {
   return {.finished = true, .result = result, .fault = fault_of(result)};
 }
 
-StorageOutcome bad_data_chunk(WorkerContext& worker, StoreMode mode) {
-  count(worker, mode, StoreResult::kNotStored);
+StorageOutcome bad_data_chunk() {
   return {.finished = true, .result = StoreResult::kNotStored, .fault = protocol::reply::kBadDataChunk};
 }
 
@@ -94,65 +93,85 @@ std::string_view storage_reply(StoreResult result) {
   return fault_of(result);
 }
 
+StoreResult store_value(WorkerContext& worker, const store::StoreRequest& request, std::string_view value) {
+  const StoreResult result = worker.store.put(worker.thread, request, value, worker.now());
+  count(worker, request.mode, result);
+  return result;
+}
+
 StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::string_view block) {
   const std::size_t block_bytes = std::size_t{storing.value_bytes} + kLineEnd.size();
   RC_DCHECK(block.size() >= block_bytes);
-  const StoreMode mode = storing.request.mode;
   const std::string_view value = block.substr(0, storing.value_bytes);
   StorageOutcome outcome;
   if (block.substr(storing.value_bytes, kLineEnd.size()) == kLineEnd) [[likely]] {
-    outcome = conclude(worker, mode, worker.store.put(worker.thread, storing.request, value, worker.now()));
+    outcome = finished(store_value(worker, storing.request, value));
   } else {
     // Size is judged on the line, before the data; only then is the block looked at.
-    store::PendingStore pending;
-    const StoreResult begun =
-        worker.store.begin(worker.thread, storing.request, value.size(), worker.now(), pending);
-    outcome = begun == StoreResult::kStored ? bad_data_chunk(worker, mode) : conclude(worker, mode, begun);
+    ValueUpload upload(worker, storing.request, storing.value_bytes);
+    if (upload.begun() == StoreResult::kStored) upload.reject();
+    outcome = upload.begun() == StoreResult::kStored ? bad_data_chunk() : finished(upload.begun());
   }
   outcome.consumed = block_bytes;
   return outcome;
 }
 
-Upload::Upload(WorkerContext& worker, const Storing& storing)
-    : worker_(worker),
-      key_(storing.request.key.bytes),
-      request_(storing.request),
-      remaining_(std::uint64_t{storing.value_bytes} + kLineEnd.size()) {
-  request_.key.bytes = key_;
-  begun_ = worker_.store.begin(worker_.thread, request_, storing.value_bytes, worker_.now(), pending_);
+ValueUpload::ValueUpload(WorkerContext& worker, const store::StoreRequest& request, std::uint32_t value_bytes)
+    : worker_(worker), request_(request), remaining_(value_bytes) {
+  RC_CHECK(request.key.bytes.size() <= key_.size());
+  request.key.bytes.copy(key_.data(), key_.size());
+  request_.key.bytes = {key_.data(), request.key.bytes.size()};
+  begun_ = worker_.store.begin(worker_.thread, request_, value_bytes, worker_.now(), pending_);
+  if (begun_ != StoreResult::kStored) count(worker_, request_.mode, begun_);
+}
+
+bool ValueUpload::write(std::span<const char> bytes) {
+  if (!bytes.empty() && !pending_.write(bytes)) {
+    worker_.counters.add(Count::kStoreNoMemory);
+    return false;
+  }
+  remaining_ -= static_cast<std::uint32_t>(bytes.size());
+  return true;
+}
+
+StoreResult ValueUpload::commit() {
+  const StoreResult result =
+      worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now());
+  count(worker_, request_.mode, result);
+  return result;
+}
+
+void ValueUpload::reject() {
+  pending_.discard();
+  count(worker_, request_.mode, StoreResult::kNotStored);
+}
+
+StorageOutcome Upload::refused(StoreResult result, std::string_view fault) const {
+  return {.finished = true,
+          .result = result,
+          .fault = fault,
+          .swallow = value_.remaining() + kLineEnd.size() - terminator_bytes_};
 }
 
 StorageOutcome Upload::on_bytes(std::span<const char> bytes) {
-  if (begun_ != StoreResult::kStored) {
-    StorageOutcome refused = conclude(worker_, request_.mode, begun_);
-    refused.swallow = remaining_;
-    return refused;
+  if (value_.begun() != StoreResult::kStored) return refused(value_.begun(), fault_of(value_.begun()));
+  std::size_t used = std::min<std::size_t>(bytes.size(), value_.remaining());
+  if (!value_.write(bytes.first(used))) {
+    return refused(StoreResult::kNoMemory, protocol::reply::kNoMemoryDuringRead);
   }
-  const std::size_t value_part =
-      std::min<std::uint64_t>(bytes.size(), remaining_ - std::min<std::uint64_t>(remaining_, 2));
-  if (value_part > 0 && !pending_.write(bytes.first(value_part))) {
-    worker_.counters.add(Count::kStoreNoMemory);
-    return {.finished = true,
-            .result = StoreResult::kNoMemory,
-            .fault = protocol::reply::kNoMemoryDuringRead,
-            .swallow = remaining_};
+  while (used < bytes.size() && terminator_bytes_ < terminator_.size()) {
+    terminator_[terminator_bytes_++] = bytes[used++];
   }
-  remaining_ -= value_part;
-  std::size_t used = value_part;
-  while (used < bytes.size() && remaining_ > 0) terminator_[2 - remaining_--] = bytes[used++];
   StorageOutcome outcome;
-  if (remaining_ == 0) outcome = finish();
+  if (terminator_bytes_ == terminator_.size()) outcome = finish();
   outcome.consumed = used;
   return outcome;
 }
 
 StorageOutcome Upload::finish() {
-  if (std::string_view(terminator_.data(), terminator_.size()) != kLineEnd) {
-    pending_.discard();
-    return bad_data_chunk(worker_, request_.mode);
-  }
-  return conclude(worker_, request_.mode,
-                  worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now()));
+  if (std::string_view(terminator_.data(), terminator_.size()) == kLineEnd) return finished(value_.commit());
+  value_.reject();
+  return bad_data_chunk();
 }
 
 }  // namespace ringcached::server

@@ -4,9 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 
+#include "protocol/limits.h"
 #include "protocol/request.h"
 #include "server/context.h"
 
@@ -35,25 +35,55 @@ struct StorageOutcome {
 // The whole data block with its CR LF is at the front of `block` (value_bytes + 2 bytes or more).
 StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::string_view block);
 
-// A storage command whose data block arrives in pieces. Owns its key and the memory reserved for the value.
+// A value at hand, for any dialect: stores and counts.
+store::StoreResult store_value(WorkerContext& worker, const store::StoreRequest& request,
+                               std::string_view value);
+
+// A value that arrives in pieces, for any dialect: goes straight into the memory reserved for it. Owns its
+// key. Counts.
+class ValueUpload {
+ public:
+  ValueUpload(WorkerContext& worker, const store::StoreRequest& request, std::uint32_t value_bytes);
+  ValueUpload(const ValueUpload&) = delete;
+  ValueUpload& operator=(const ValueUpload&) = delete;
+
+  // kStored: write() may be called; else the store has refused, and that is the result.
+  store::StoreResult begun() const { return begun_; }
+  std::uint32_t remaining() const { return remaining_; }
+  const store::Key& key() const { return request_.key; }
+  // At most remaining() bytes. False: memory ran out, the upload is over.
+  bool write(std::span<const char> bytes);
+  // With nothing remaining.
+  store::StoreResult commit();
+  // Instead of commit(): the bytes turned out to be invalid.
+  void reject();
+
+ private:
+  WorkerContext& worker_;
+  store::StoreRequest request_;
+  store::PendingStore pending_;
+  store::StoreResult begun_;
+  std::uint32_t remaining_;
+  std::array<char, protocol::kKeyBytesMax> key_;
+};
+
+// A storage command of text whose data block arrives in pieces.
 class Upload {
  public:
   // After the line. The first on_bytes() tells whether the command is over at once (no memory, too large).
-  Upload(WorkerContext& worker, const Storing& storing);
+  Upload(WorkerContext& worker, const Storing& storing)
+      : value_(worker, storing.request, storing.value_bytes) {}
 
   // Takes bytes of the data block. Not to be called again once the outcome is finished.
   StorageOutcome on_bytes(std::span<const char> bytes);
 
  private:
+  StorageOutcome refused(store::StoreResult result, std::string_view fault) const;
   StorageOutcome finish();
 
-  WorkerContext& worker_;
-  std::string key_;
-  store::StoreRequest request_;
-  store::PendingStore pending_;
-  store::StoreResult begun_;
-  std::uint64_t remaining_;  // of the data block, CR LF included
+  ValueUpload value_;
   std::array<char, 2> terminator_{};
+  std::size_t terminator_bytes_ = 0;  // arrived
 };
 
 }  // namespace ringcached::server

@@ -7,25 +7,25 @@
 #include <utility>
 
 #include "ringcached/network.h"
+#include "server/retrieval.h"
 #include "store/store.h"
 #include "store/store_read.h"
 
 namespace ringcached::server {
-
-inline constexpr std::string_view kLineEnd = "\r\n";
 
 // The value stays where it is until sent; the last piece gives the pin back.
 void append_pinned(store::Store& items, Output& output, store::Pin&& pin);
 
 // What Store::read() calls to place a value; finish() after a hit. `Header` has
 //   static constexpr std::size_t kBytesMax;              room that write() needs
+//   static constexpr std::string_view kEnd;              bytes behind the value
 //   bool with_value(const store::ItemInfo&) const;       else the header is the whole reply
 //   char* write(char* out, const store::ItemInfo&) const;
 template <typename Header>
 class ValueReply {
  public:
-  // A copied value must fit into one room() with its header and line end.
-  static_assert(store::kPinBytesMin + Header::kBytesMax + kLineEnd.size() <= Output::kRoomBytesMax);
+  // A copied value must fit into one room() with its header and end.
+  static_assert(store::kPinBytesMin + Header::kBytesMax + Header::kEnd.size() <= Output::kRoomBytesMax);
 
   ValueReply(Output& output, const Header& header) : output_(output), header_(header) {}
 
@@ -34,7 +34,7 @@ class ValueReply {
     value_ = nullptr;
     if (!header_.with_value(info)) return {};
     if (info.value_bytes >= store::kPinBytesMin) return {nullptr, true};
-    start_ = output_.room(Header::kBytesMax + info.value_bytes + kLineEnd.size());
+    start_ = output_.room(Header::kBytesMax + info.value_bytes + Header::kEnd.size());
     value_ = header_.write(start_, info);
     return {value_, false};
   }
@@ -42,8 +42,8 @@ class ValueReply {
   void finish(store::Store& items, store::Pin&& pin) {
     if (value_ == nullptr) return finish_behind_header(items, std::move(pin));
     char* end = value_ + info_.value_bytes;
-    std::memcpy(end, kLineEnd.data(), kLineEnd.size());
-    output_.commit(static_cast<std::size_t>(end + kLineEnd.size() - start_));
+    std::memcpy(end, Header::kEnd.data(), Header::kEnd.size());
+    output_.commit(static_cast<std::size_t>(end + Header::kEnd.size() - start_));
   }
 
   const store::ItemInfo& info() const { return info_; }
@@ -54,7 +54,7 @@ class ValueReply {
     output_.commit(static_cast<std::size_t>(header_.write(start_, info_) - start_));
     if (!pin) return;
     append_pinned(items, output_, std::move(pin));
-    output_.append(kLineEnd);
+    output_.append(Header::kEnd);
   }
 
   Output& output_;
@@ -63,5 +63,19 @@ class ValueReply {
   char* start_ = nullptr;
   char* value_ = nullptr;
 };
+
+// Looks `key` up, appends a hit with its header, and counts. True: it was a hit.
+template <typename Header>
+bool retrieve_behind(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval,
+                     const Header& header) {
+  const store::ReadOptions options{.touch = retrieval.touch, .expiry = retrieval.expiry};
+  ValueReply reply(output, header);
+  store::Pin pin;
+  const store::Lookup lookup = worker.store.read(worker.thread, key, worker.now(), options, reply, &pin);
+  const bool hit = lookup == store::Lookup::kHit;
+  if (hit) reply.finish(worker.store, std::move(pin));
+  count_retrieval(worker.counters, retrieval, lookup, reply.info().slab_class);
+  return hit;
+}
 
 }  // namespace ringcached::server

@@ -14,6 +14,8 @@ from processes import CLIENT_CORE, BenchError, Server, confine, end_process, run
 # More bytes of values than this are not preloaded for one workload: the keys become fewer.
 PRELOAD_BYTES_MAX = 256 * 1024 * 1024
 RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10", "multiget": "0:1"}
+# The letter before the kind of a workload, and the dialect of the generator it stands for.
+DIALECTS = {"": "classic", "b": "binary", "m": "meta"}
 
 
 def progress(text):
@@ -21,23 +23,23 @@ def progress(text):
 
 
 class Workload:
-    """What a name says: get1, set16, mix32, get16@1k, memtier32. Mixes are 1 set to 10 gets. mget1, mset16 and
-    mmix16 are the same in the meta protocol; multiget100 is a get of 100 keys, one at a time."""
+    """What a name says: get1, set16, mix32, mget16, bget16, get16@1k, memtier32. Mixes are 1 set to 10 gets;
+    multiget100 is a get of 100 keys, one request at a time."""
 
     def __init__(self, name):
-        match = re.fullmatch(r"(m?get|m?set|m?mix|memtier|multiget)(\d+)(?:@(\d+)([km]?))?", name)
-        if match is None or int(match[2]) == 0:
-            raise BenchError(f"workload '{name}': wanted is get, set, mix, mget, mset, mmix or memtier, the requests "
-                             "in flight, and, if not 32, @ and the bytes of values: get1, mix16, mget16@1k; or "
-                             "multiget and the keys of each request")
+        match = re.fullmatch(r"(?:([bm]?)(get|set|mix)|(memtier|multiget))(\d+)(?:@(\d+)([km]?))?", name)
+        if match is None or int(match[4]) == 0:
+            raise BenchError(f"workload '{name}': wanted is get, set, mix (b in front for binary, m for meta) or "
+                             "memtier, the requests in flight, and, if not 32, @ and the bytes of values: get1, "
+                             "bmix16, mget16@1k; or multiget and the keys of a request")
         self.name = name
-        self.dialect = "meta" if match[1] in ("mget", "mset", "mmix") else "classic"
-        self.kind = match[1][1:] if self.dialect == "meta" else match[1]
-        self.depth = int(match[2])
+        self.kind = match[2] or match[3]
+        self.dialect = DIALECTS[match[1] or ""]
+        self.depth = int(match[4])
         self.keys_per_get = 1
         if self.kind == "multiget":
             self.depth, self.keys_per_get = 1, self.depth
-        self.value_bytes = int(match[3] or 32) * {"": 1, "k": 1024, "m": 1024 * 1024}[match[4] or ""]
+        self.value_bytes = int(match[5] or 32) * {"": 1, "k": 1024, "m": 1024 * 1024}[match[6] or ""]
         self.memtier = self.kind == "memtier"
 
 
@@ -76,6 +78,11 @@ class Harness:
                                 str(max(200, min(20000, self.keys(value_bytes)))))
         if checked["misses"] or checked["errors"]:
             self.fault(f"{server.name}, values of {value_bytes} bytes: keys are missing after the preload")
+
+    @staticmethod
+    def serves(server, workload):
+        """The null server speaks classic text only, and no get of several keys."""
+        return server.name != "null" or (workload.dialect == "classic" and workload.keys_per_get == 1)
 
     def load_round(self, server, workload, rate=None):
         seconds = self.options.seconds
@@ -173,6 +180,8 @@ class Harness:
                 turn = servers[number % len(servers):] + servers[:number % len(servers)]
                 for workload in group:
                     for server in turn:
+                        if not self.serves(server, workload):
+                            continue
                         measure = self.memtier_round if workload.memtier else self.load_round
                         result = measure(server, workload)
                         rounds.setdefault((workload.name, server.name), []).append(result)
@@ -189,7 +198,8 @@ class Harness:
             entry = {"workload": workload.name, "value_bytes": workload.value_bytes,
                      "keys": self.keys(workload.value_bytes), "servers": {}}
             for server in servers:
-                entry["servers"][server.name] = summary(rounds[workload.name, server.name])
+                if self.serves(server, workload):
+                    entry["servers"][server.name] = summary(rounds[workload.name, server.name])
             for name, figures in entry["servers"].items():
                 for peer in ("memcached", "null"):
                     if peer in entry["servers"] and peer != name:
@@ -206,6 +216,8 @@ class Harness:
             rate = round(self.options.open_loop * peaks.get("memcached", min(peaks.values())))
             for number in range(self.options.rounds):
                 for server in servers:
+                    if not self.serves(server, workload):
+                        continue
                     figures = entry["servers"][server.name]
                     figures.setdefault("open_loop_rounds", []).append(self.load_round(server, workload, rate))
             entry["open_loop_rate"] = rate

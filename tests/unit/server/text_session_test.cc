@@ -73,6 +73,10 @@ const std::vector<Exchange>& exchanges() {
       {"too large: swallowed, and the old value is gone",
        "set a 0 0 1\r\n1\r\nset a 0 0 2000\r\n"s + std::string(2000, 'x') + "\r\nget a\r\n",
        "STORED\r\nSERVER_ERROR object too large for cache\r\nEND\r\n"},
+      {"too large an append is refused for its size; one that grows too large is not stored",
+       "set a 0 0 600\r\n"s + std::string(600, 'x') + "\r\nappend a 0 0 2000\r\n" + std::string(2000, 'x') +
+           "\r\nprepend a 0 0 600\r\n" + std::string(600, 'x') + "\r\nget b\r\n",
+       "STORED\r\nSERVER_ERROR object too large for cache\r\nNOT_STORED\r\nEND\r\n"},
       {"too large an add leaves the old value",
        "set a 0 0 1\r\n1\r\nadd a 0 0 2000\r\n"s + std::string(2000, 'x') + "\r\nget a\r\n",
        "STORED\r\nSERVER_ERROR object too large for cache\r\nVALUE a 0 1\r\n1\r\nEND\r\n"},
