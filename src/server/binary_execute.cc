@@ -7,7 +7,6 @@
 #include "protocol/reply.h"
 #include "server/storage.h"
 #include "server/value_reply.h"
-#include "store/expiry.h"
 
 namespace ringcached::server {
 namespace {
@@ -25,21 +24,17 @@ void answer(Output& output, Write write) {
   output.commit(static_cast<std::size_t>(write(start) - start));
 }
 
-CacheTime expiry_of(const WorkerContext& worker, const BinaryRequest& request) {
-  return store::expiry_from_exptime(std::int64_t{request.exptime}, worker.now(),
-                                    worker.server.clock.wall_base());
-}
-
 // --- Get, GetK, GAT, GATK, Touch.
 
-struct BinaryFrame {
-  static constexpr std::size_t kHeaderBytesMax = protocol::kBinaryValueHeaderBytesMax;
+struct BinaryValueHeader {
+  static constexpr std::size_t kBytesMax = protocol::kBinaryValueHeaderBytesMax;
   static constexpr std::string_view kEnd = "";
 
   const protocol::BinaryHeader& header;
   std::string_view key;  // empty where the answer carries none
 
-  char* write_header(char* out, const store::ItemInfo& info) const {
+  bool with_value(const store::ItemInfo&) const { return true; }
+  char* write(char* out, const store::ItemInfo& info) const {
     return protocol::write_binary_value_header(out, header, key, info.client_flags, info.value_bytes,
                                                info.cas);
   }
@@ -50,9 +45,9 @@ void execute_get(WorkerContext& worker, Output& output, const BinaryRequest& req
   const bool touch = command == BinaryCommand::kGetAndTouch || command == BinaryCommand::kGetKeyAndTouch;
   const bool with_key = command == BinaryCommand::kGetKey || command == BinaryCommand::kGetKeyAndTouch;
   Retrieval retrieval;
-  if (touch) retrieval = {.touch = true, .expiry = expiry_of(worker, request)};
-  const BinaryFrame frame{request.header, with_key ? key.bytes : std::string_view()};
-  if (retrieve_in_frame(worker, output, key, retrieval, frame) || request.quiet) return;
+  if (touch) retrieval = {.touch = true, .expiry = worker.expiry(std::int64_t{request.exptime})};
+  const BinaryValueHeader header{request.header, with_key ? key.bytes : std::string_view()};
+  if (retrieve_behind(worker, output, key, retrieval, header) || request.quiet) return;
   answer(output, [&](char* out) {
     return with_key ? protocol::write_binary_key_miss(out, request.header, key.bytes)
                     : protocol::write_binary_error(out, request.header, BinaryStatus::kKeyNotFound);
@@ -61,7 +56,7 @@ void execute_get(WorkerContext& worker, Output& output, const BinaryRequest& req
 
 void execute_touch(WorkerContext& worker, Output& output, const BinaryRequest& request,
                    const store::Key& key) {
-  const Retrieval retrieval{.touch = true, .expiry = expiry_of(worker, request)};
+  const Retrieval retrieval{.touch = true, .expiry = worker.expiry(std::int64_t{request.exptime})};
   store::ItemInfo info;
   const auto look = [&info](const store::ItemInfo& found) {
     info = found;
@@ -146,7 +141,8 @@ void answer_number(const WorkerContext& worker, Output& output, const BinaryRequ
 StoreResult create_counter(WorkerContext& worker, const BinaryRequest& request, const store::Key& key) {
   char digits[protocol::kU64DigitsMax];
   const char* end = std::to_chars(digits, digits + sizeof digits, request.initial).ptr;
-  const store::StoreRequest wanted{.mode = StoreMode::kAdd, .key = key, .expiry = expiry_of(worker, request)};
+  const store::StoreRequest wanted{
+      .mode = StoreMode::kAdd, .key = key, .expiry = worker.expiry(std::int64_t{request.exptime})};
   return worker.store.put(worker.thread, wanted, {digits, static_cast<std::size_t>(end - digits)},
                           worker.now());
 }
@@ -176,8 +172,8 @@ void execute_arithmetic(WorkerContext& worker, Output& output, const BinaryReque
     const StoreResult created =
         request.exptime == kDoNotCreate ? StoreResult::kNotFound : create_counter(worker, request, key);
     if (created == StoreResult::kNotStored) continue;
-    worker.counters.add(decrement ? Count::kDecrMisses : Count::kIncrMisses);
     if (created == StoreResult::kStored) return answer_number(worker, output, request, request.initial);
+    worker.counters.add(decrement ? Count::kDecrMisses : Count::kIncrMisses);
     return created == StoreResult::kNoMemory
                ? answer_binary_text(output, request.header, BinaryStatus::kOutOfMemory,
                                     protocol::kBinaryNoMemoryStoring)
@@ -206,7 +202,7 @@ store::StoreRequest binary_store_request(const WorkerContext& worker, const Bina
   return {.mode = store_mode(request),
           .key = key,
           .client_flags = request.client_flags,
-          .expiry = expiry_of(worker, request),
+          .expiry = worker.expiry(std::int64_t{request.exptime}),
           .cas_compare = request.header.cas};
 }
 

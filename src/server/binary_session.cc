@@ -101,14 +101,20 @@ BinarySession::Step BinarySession::on_request(Output& output, const BinaryReques
     case BinaryCommand::kSaslList:
     case BinaryCommand::kSaslAuth:
     case BinaryCommand::kSaslStep:
-      answer_binary_error(output, request.header, BinaryStatus::kUnknownCommand);
-      swallow_bytes_ = request.value_bytes;
-      break;
+      return on_sasl(output, request, request_bytes);
     default: {
       const Step value = begin_value(output, request, rest);
       return {.used = request_bytes + value.used, .wait = value.wait};
     }
   }
+  return {.used = request_bytes};
+}
+
+// Without -S there is no such command, and credentials are dropped unread.
+BinarySession::Step BinarySession::on_sasl(Output& output, const BinaryRequest& request,
+                                           std::size_t request_bytes) {
+  answer_binary_error(output, request.header, BinaryStatus::kUnknownCommand);
+  swallow_bytes_ = request.value_bytes;
   return {.used = request_bytes};
 }
 

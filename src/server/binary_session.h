@@ -43,6 +43,7 @@ class BinarySession final : public ConnectionHandler {
   Step on_header(Output& output, std::string_view input);
   Step on_request(Output& output, const protocol::BinaryRequest& request, std::size_t request_bytes,
                   std::string_view rest);
+  Step on_sasl(Output& output, const protocol::BinaryRequest& request, std::size_t request_bytes);
   Step begin_value(Output& output, const protocol::BinaryRequest& request, std::string_view input);
   Step on_value(Output& output, std::string_view input);
   Step on_swallow(std::string_view input);

@@ -12,6 +12,7 @@
 #include "ringcached/network.h"
 #include "server/counters.h"
 #include "server/stats_baseline.h"
+#include "store/expiry.h"
 #include "store/store.h"
 
 namespace ringcached::server {
@@ -58,6 +59,10 @@ struct WorkerContext {
   std::unique_ptr<BinaryBatch> binary_batch;
 
   CacheTime now() const { return server.clock.now(); }
+  // An expiry as a client sent it.
+  CacheTime expiry(std::int64_t exptime) const {
+    return store::expiry_from_exptime(exptime, now(), server.clock.wall_base());
+  }
 };
 
 }  // namespace ringcached::server

@@ -6,15 +6,15 @@
 namespace ringcached::server {
 namespace {
 
-// "VALUE <key> <flags> <bytes> [<cas>]", the value, CR LF.
-struct TextFrame {
-  static constexpr std::size_t kHeaderBytesMax = protocol::kValueHeaderCasBytesMax;
+struct TextHeader {
+  static constexpr std::size_t kBytesMax = protocol::kValueHeaderCasBytesMax;
   static constexpr std::string_view kEnd = protocol::reply::kCrlf;
 
   std::string_view key;
   bool with_cas;
 
-  char* write_header(char* out, const store::ItemInfo& info) const {
+  bool with_value(const store::ItemInfo&) const { return true; }
+  char* write(char* out, const store::ItemInfo& info) const {
     return with_cas
                ? protocol::write_value_header_cas(out, key, info.client_flags, info.value_bytes, info.cas)
                : protocol::write_value_header(out, key, info.client_flags, info.value_bytes);
@@ -33,8 +33,26 @@ void append_pinned(store::Store& items, Output& output, store::Pin&& pin) {
   output.reference(last, OutputPin{&store::Pin::release_raw, &items, head});
 }
 
+void count_dead(WorkerCounters& counters, store::Lookup lookup) {
+  if (lookup == store::Lookup::kExpired) counters.add(Count::kGetExpired);
+  if (lookup == store::Lookup::kFlushed) counters.add(Count::kGetFlushed);
+}
+
+void count_hit(WorkerCounters& counters, bool touch, unsigned slab_class) {
+  counters.add(touch ? Count::kTouchHits : Count::kGetHits);
+  counters.add(touch ? ClassCount::kTouchHits : ClassCount::kGetHits, slab_class);
+}
+
+void count_retrieval(WorkerCounters& counters, const Retrieval& retrieval, store::Lookup lookup,
+                     unsigned slab_class) {
+  counters.add(retrieval.touch ? Count::kCmdTouch : Count::kCmdGet);
+  if (lookup == store::Lookup::kHit) return count_hit(counters, retrieval.touch, slab_class);
+  counters.add(retrieval.touch ? Count::kTouchMisses : Count::kGetMisses);
+  count_dead(counters, lookup);
+}
+
 void retrieve(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval) {
-  retrieve_in_frame(worker, output, key, retrieval, TextFrame{key.bytes, retrieval.with_cas});
+  retrieve_behind(worker, output, key, retrieval, TextHeader{key.bytes, retrieval.with_cas});
 }
 
 }  // namespace ringcached::server

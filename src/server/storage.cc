@@ -1,11 +1,9 @@
 #include "server/storage.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/assert.h"
 #include "protocol/reply.h"
-#include "store/expiry.h"
 
 namespace ringcached::server {
 namespace {
@@ -14,7 +12,7 @@ using protocol::Command;
 using store::StoreMode;
 using store::StoreResult;
 
-constexpr std::string_view kLineEnd = "\r\n";
+constexpr std::string_view kLineEnd = protocol::reply::kCrlf;
 
 StoreMode store_mode(Command command) {
   switch (command) {
@@ -33,35 +31,7 @@ StoreMode store_mode(Command command) {
   }
 }
 
-store::StoreRequest store_request(const WorkerContext& worker, const protocol::Request& request,
-                                  const store::Key& key) {
-  return {
-      .mode = store_mode(request.command),
-      .key = key,
-      .client_flags = request.client_flags,
-      .expiry = store::expiry_from_exptime(request.exptime, worker.now(), worker.server.clock.wall_base()),
-      .cas_compare = request.number};
-}
-
-std::string_view reply_of(StoreResult result) {
-  switch (result) {
-    case StoreResult::kStored:
-      return protocol::reply::kStored;
-    case StoreResult::kNotStored:
-      return protocol::reply::kNotStored;
-    case StoreResult::kExists:
-      return protocol::reply::kExists;
-    case StoreResult::kNotFound:
-      return protocol::reply::kNotFound;
-    case StoreResult::kTooLarge:
-      return protocol::reply::kTooLarge;
-    case StoreResult::kNoMemory:
-      return protocol::reply::kNoMemoryStoring;
-  }
-  return protocol::reply::kNoMemoryStoring;
-}
-
-// cmd_set counts commands that got memory; cas counts its three ends as well.
+// cmd_set counts commands that got memory; comparing ids counts its three ends as well.
 void count(WorkerContext& worker, StoreMode mode, StoreResult result) {
   WorkerCounters& counters = worker.counters;
   if (result == StoreResult::kTooLarge) return counters.add(Count::kStoreTooLarge);
@@ -81,7 +51,47 @@ void count(WorkerContext& worker, StoreMode mode, StoreResult result) {
   }
 }
 
+std::string_view fault_of(StoreResult result) {
+  if (result == StoreResult::kTooLarge) return protocol::reply::kTooLarge;
+  if (result == StoreResult::kNoMemory) return protocol::reply::kNoMemoryStoring;
+  return {};
+}
+
+StorageOutcome finished(StoreResult result) {
+  return {.finished = true, .result = result, .fault = fault_of(result)};
+}
+
+StorageOutcome bad_data_chunk() {
+  return {.finished = true, .result = StoreResult::kNotStored, .fault = protocol::reply::kBadDataChunk};
+}
+
 }  // namespace
+
+Storing storing_of(const WorkerContext& worker, const protocol::Request& request, const store::Key& key) {
+  return {{.mode = store_mode(request.command),
+           .key = key,
+           .client_flags = request.client_flags,
+           .expiry = worker.expiry(request.exptime),
+           .cas_compare = request.number},
+          request.value_bytes};
+}
+
+std::string_view storage_reply(StoreResult result) {
+  switch (result) {
+    case StoreResult::kStored:
+      return protocol::reply::kStored;
+    case StoreResult::kNotStored:
+      return protocol::reply::kNotStored;
+    case StoreResult::kExists:
+      return protocol::reply::kExists;
+    case StoreResult::kNotFound:
+      return protocol::reply::kNotFound;
+    case StoreResult::kTooLarge:
+    case StoreResult::kNoMemory:
+      break;
+  }
+  return fault_of(result);
+}
 
 StoreResult store_value(WorkerContext& worker, const store::StoreRequest& request, std::string_view value) {
   const StoreResult result = worker.store.put(worker.thread, request, value, worker.now());
@@ -89,20 +99,21 @@ StoreResult store_value(WorkerContext& worker, const store::StoreRequest& reques
   return result;
 }
 
-StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, const store::Key& key,
-                           std::string_view block) {
-  const std::size_t block_bytes = std::size_t{request.value_bytes} + kLineEnd.size();
+StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::string_view block) {
+  const std::size_t block_bytes = std::size_t{storing.value_bytes} + kLineEnd.size();
   RC_DCHECK(block.size() >= block_bytes);
-  const store::StoreRequest wanted = store_request(worker, request, key);
-  const std::string_view value = block.substr(0, request.value_bytes);
-  if (block.substr(request.value_bytes, kLineEnd.size()) != kLineEnd) [[unlikely]] {
+  const std::string_view value = block.substr(0, storing.value_bytes);
+  StorageOutcome outcome;
+  if (block.substr(storing.value_bytes, kLineEnd.size()) == kLineEnd) [[likely]] {
+    outcome = finished(store_value(worker, storing.request, value));
+  } else {
     // Size is judged on the line, before the data; only then is the block looked at.
-    store::PendingStore pending;
-    const StoreResult begun = worker.store.begin(worker.thread, wanted, value.size(), worker.now(), pending);
-    count(worker, wanted.mode, begun == StoreResult::kStored ? StoreResult::kNotStored : begun);
-    return {begun == StoreResult::kStored ? protocol::reply::kBadDataChunk : reply_of(begun), block_bytes, 0};
+    ValueUpload upload(worker, storing.request, storing.value_bytes);
+    if (upload.begun() == StoreResult::kStored) upload.reject();
+    outcome = upload.begun() == StoreResult::kStored ? bad_data_chunk() : finished(upload.begun());
   }
-  return {reply_of(store_value(worker, wanted, value)), block_bytes, 0};
+  outcome.consumed = block_bytes;
+  return outcome;
 }
 
 ValueUpload::ValueUpload(WorkerContext& worker, const store::StoreRequest& request, std::uint32_t value_bytes)
@@ -135,29 +146,32 @@ void ValueUpload::reject() {
   count(worker_, request_.mode, StoreResult::kNotStored);
 }
 
-Upload::Upload(WorkerContext& worker, const protocol::Request& request)
-    : value_(worker, store_request(worker, request, worker.store.key(request.key)), request.value_bytes),
-      noreply_(request.noreply) {}
-
-StorageOutcome Upload::refused(std::string_view reply) const {
-  return {reply, 0, value_.remaining() + kLineEnd.size()};
+StorageOutcome Upload::refused(StoreResult result, std::string_view fault) const {
+  return {.finished = true,
+          .result = result,
+          .fault = fault,
+          .swallow = value_.remaining() + kLineEnd.size() - terminator_bytes_};
 }
 
 StorageOutcome Upload::on_bytes(std::span<const char> bytes) {
-  if (value_.begun() != StoreResult::kStored) return refused(reply_of(value_.begun()));
+  if (value_.begun() != StoreResult::kStored) return refused(value_.begun(), fault_of(value_.begun()));
   std::size_t used = std::min<std::size_t>(bytes.size(), value_.remaining());
-  if (!value_.write(bytes.first(used))) return refused(protocol::reply::kNoMemoryDuringRead);
+  if (!value_.write(bytes.first(used))) {
+    return refused(StoreResult::kNoMemory, protocol::reply::kNoMemoryDuringRead);
+  }
   while (used < bytes.size() && terminator_bytes_ < terminator_.size()) {
     terminator_[terminator_bytes_++] = bytes[used++];
   }
-  if (terminator_bytes_ < terminator_.size()) return {{}, used, 0};
-  return {finish(), used, 0};
+  StorageOutcome outcome;
+  if (terminator_bytes_ == terminator_.size()) outcome = finish();
+  outcome.consumed = used;
+  return outcome;
 }
 
-std::string_view Upload::finish() {
-  if (std::string_view(terminator_.data(), terminator_.size()) == kLineEnd) return reply_of(value_.commit());
+StorageOutcome Upload::finish() {
+  if (std::string_view(terminator_.data(), terminator_.size()) == kLineEnd) return finished(value_.commit());
   value_.reject();
-  return protocol::reply::kBadDataChunk;
+  return bad_data_chunk();
 }
 
 }  // namespace ringcached::server
