@@ -79,6 +79,12 @@ struct CommandConfig {
   bool watch_enabled = true;
 };
 
+struct AuthConfig {
+  std::string file;       // users and passwords of the text protocol; empty: no authentication
+  bool sasl = false;      // of the binary protocol
+  std::string sasl_file;  // its users and passwords; empty: named by the environment
+};
+
 struct StatsConfig {
   std::string prefix_delimiter = ":";
   bool detail_enabled = false;
@@ -119,13 +125,18 @@ struct Config {
   MemoryConfig memory;
   StoreConfig store;
   CommandConfig commands;
+  AuthConfig auth;
   StatsConfig stats;
   ProcessConfig process;
   CompatConfig compat;
 
   std::string config_file;  // absolute path; empty: none
-  std::vector<ListenAddress>
-      listeners;  // from network.listen, port and unix_socket; never empty after a parse
+  // The absolute paths of the password files in use, so that they can be read again from any directory;
+  // empty: none. The one of SASL is auth.sasl_file or that of the environment.
+  std::string text_password_file;
+  std::string sasl_password_file;
+  // From network.listen, port and unix_socket; never empty after a parse. The tag of each is its Protocol.
+  std::vector<ListenAddress> listeners;
 };
 
 }  // namespace ringcached::config

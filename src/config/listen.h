@@ -9,6 +9,9 @@
 
 namespace ringcached::config {
 
+// The protocol of listeners without a prefix of their own: -B, narrowed by the kind of authentication.
+Protocol protocol_in_effect(const Config& config);
+
 // "a,b;c" as its parts; empty ones are dropped, as memcached does.
 std::vector<std::string> split_addresses(std::string_view list);
 

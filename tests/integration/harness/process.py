@@ -37,16 +37,24 @@ def privileges():
     return ["-u", "root"] if os.geteuid() == 0 else []
 
 
+def answers_version(server):
+    """The default of what shows that a server is ready."""
+    with server.connect() as connection:
+        connection.send(b"version\r\n")
+        return connection.line().startswith(b"VERSION ")
+
+
 class Server:
     """`with Server(options, flags=[...]) as server:` runs one server and checks at the end that it ended well."""
 
-    def __init__(self, options, flags=(), unix=False, expect_exit=0):
+    def __init__(self, options, flags=(), unix=False, expect_exit=0, ready=None):
         self.command = command_of(options)
         self.flags = list(flags)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ringcached-test-"))
         self.unix_path = str(self.directory / "socket") if unix else None
         self.port = None
         self.expect_exit = expect_exit
+        self.ready = ready or answers_version
         self.process = None
         self.ended = False
         self._stderr_path = self.directory / "stderr"
@@ -112,9 +120,7 @@ class Server:
 
     def _answers(self):
         try:
-            with self.connect() as connection:
-                connection.send(b"version\r\n")
-                return connection.line().startswith(b"VERSION ")
+            return self.ready(self)
         except (OSError, wire.Closed):
             return False
 
