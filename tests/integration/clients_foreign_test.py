@@ -2,7 +2,7 @@
 
 import subprocess
 
-from clients import DRIVERS, NODE_MODULES, need_program, run_driver
+from clients import DRIVERS, NODE_MODULES, SASL_PASSWORD, SASL_USER, need_program, run_driver, sasl_server
 from harness import process, tap
 
 suite = tap.Suite()
@@ -45,6 +45,15 @@ def add_php(script, name, protocol):
             run_driver(command, server, protocol)
 
 
+def add_sasl(name, command, *arguments, environment=None):
+    """`command` is asked for its words when the test runs: it may skip."""
+    @suite.test(f"{name} over the binary protocol after a login by SASL: every operation")
+    def with_login(options):
+        words = command()
+        with sasl_server(options) as server:
+            run_driver(words, server, *arguments, SASL_USER, SASL_PASSWORD, environment=environment)
+
+
 def add_dalli(protocol):
     @suite.test(f"Dalli over the {protocol} protocol: every operation")
     def dalli(options):
@@ -78,6 +87,10 @@ for one_protocol in ("binary", "meta"):
 add_node("memjs", "memjs.js", "binary")
 add_node("memcached", "memcached.js", "text")
 add_node("memcache-client", "memcache_client.js", "text")
+add_sasl("php-memcached", lambda: [need_php(), driver("php_memcached.php")], "binary")
+add_sasl("Dalli", lambda: [need_dalli(), driver("dalli.rb")], "binary")
+add_sasl("npm memjs", lambda: [need_node("memjs"), "--no-deprecation", driver("memjs.js")],
+         environment={"NODE_PATH": str(NODE_MODULES)})
 
 
 if __name__ == "__main__":

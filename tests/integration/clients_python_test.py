@@ -4,7 +4,8 @@ import re
 import threading
 import time
 
-from clients import largest_value, need_module, value_of, values_of_every_size
+from clients import (SASL_PASSWORD, SASL_USER, largest_value, need_module, sasl_server, value_of,
+                     values_of_every_size)
 from harness import process, tap
 
 suite = tap.Suite()
@@ -331,34 +332,64 @@ def python_memcached_administration(client):
     assert client.set("other", "again") and client.get("other") == "again"
 
 
+@suite.test("pylibmc: SASL, the right password and a wrong one")
+def pylibmc_sasl(options):
+    pylibmc = need_module("pylibmc")
+    with sasl_server(options) as server:
+        address = [f"127.0.0.1:{server.port}"]
+        client = pylibmc.Client(address, binary=True, username=SASL_USER, password=SASL_PASSWORD)
+        values = values_of_every_size()
+        assert client.set_multi(values) == [] and client.get_multi(list(values)) == values
+        stranger = pylibmc.Client(address, binary=True, username=SASL_USER, password="wrong")
+        try:
+            stranger.get("size0")
+        except pylibmc.Error:
+            pass
+        else:
+            raise AssertionError("a wrong password was let in")
+        assert client.get("size0") == values["size0"]
+
+
 @suite.test("bmemcached (binary): every operation")
 def bmemcached_all(options):
-    bmemcached = need_module("bmemcached")
+    need_module("bmemcached")
     with process.Server(options) as server:
-        client = bmemcached.Client([f"127.0.0.1:{server.port}"], socket_timeout=30, compression=None)
-        assert client.set("key", "one") is True and client.get("key") == "one" and client.get("nokey") is None
-        assert client.add("other", 2) is True and client.add("key", 2) is False
-        assert client.replace("key", "three") is True and client.replace("nokey", 1) is False
-        for value in (b"\r\n\0", "ünïcode", 42, [1, {"two": 3}], "spread " * 9000):
-            assert client.set("typed", value) is True and client.get("typed") == value, value
-        value, unique = client.gets("key")
-        assert value == "three" and client.cas("key", "four", unique) is True
-        assert client.cas("key", "late", unique) is False and client.get("key") == "four"
-        assert client.delete("key", cas=unique) is False and client.delete("key") is True
-        assert client.incr("number", 5, default=40) == 40 and client.incr("number", 5) == 45
-        assert client.decr("number", 3) == 42 and client.decr("number", 100) == 0
-        # Its set_multi cannot write a number under Python 3.
-        many = {f"many{number}": f"value {number}" for number in range(200)}
-        assert client.set_multi(many) == [] and client.get_multi([*many, "miss"]) == many
-        assert client.delete_multi(many) is True and client.get_multi(list(many)) == {}
-        for key, value in values_of_every_size(flags=True).items():
-            assert client.set(key, value, compress_level=0) is True and client.get(key) == value, key
-        check_expiration(lambda key, seconds: client.set(key, "x", time=seconds), client.get)
-        (stats,) = client.stats().values()
-        assert int(stats["curr_items"]) > 0 and "maxconns" in next(iter(client.stats("settings").values()))
-        assert client.flush_all() is True and client.get("other") is None
-        client.disconnect_all()
-        assert client.set("other", "again") is True and client.get("other") == "again"
+        bmemcached_operations(server)
+
+
+@suite.test("bmemcached (binary): every operation after a login by SASL")
+def bmemcached_sasl(options):
+    need_module("bmemcached")
+    with sasl_server(options) as server:
+        bmemcached_operations(server, username=SASL_USER, password=SASL_PASSWORD)
+
+
+def bmemcached_operations(server, **login):
+    bmemcached = need_module("bmemcached")
+    client = bmemcached.Client([f"127.0.0.1:{server.port}"], socket_timeout=30, compression=None, **login)
+    assert client.set("key", "one") is True and client.get("key") == "one" and client.get("nokey") is None
+    assert client.add("other", 2) is True and client.add("key", 2) is False
+    assert client.replace("key", "three") is True and client.replace("nokey", 1) is False
+    for value in (b"\r\n\0", "ünïcode", 42, [1, {"two": 3}], "spread " * 9000):
+        assert client.set("typed", value) is True and client.get("typed") == value, value
+    value, unique = client.gets("key")
+    assert value == "three" and client.cas("key", "four", unique) is True
+    assert client.cas("key", "late", unique) is False and client.get("key") == "four"
+    assert client.delete("key", cas=unique) is False and client.delete("key") is True
+    assert client.incr("number", 5, default=40) == 40 and client.incr("number", 5) == 45
+    assert client.decr("number", 3) == 42 and client.decr("number", 100) == 0
+    # Its set_multi cannot write a number under Python 3.
+    many = {f"many{number}": f"value {number}" for number in range(200)}
+    assert client.set_multi(many) == [] and client.get_multi([*many, "miss"]) == many
+    assert client.delete_multi(many) is True and client.get_multi(list(many)) == {}
+    for key, value in values_of_every_size(flags=True).items():
+        assert client.set(key, value, compress_level=0) is True and client.get(key) == value, key
+    check_expiration(lambda key, seconds: client.set(key, "x", time=seconds), client.get)
+    (stats,) = client.stats().values()
+    assert int(stats["curr_items"]) > 0 and "maxconns" in next(iter(client.stats("settings").values()))
+    assert client.flush_all() is True and client.get("other") is None
+    client.disconnect_all()
+    assert client.set("other", "again") is True and client.get("other") == "again"
 
 
 if __name__ == "__main__":

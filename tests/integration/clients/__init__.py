@@ -1,11 +1,14 @@
 """What the tests with real clients share: finding a client or skipping aloud, running it, self-describing values."""
 
+import contextlib
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
+import tempfile
 
-from harness import tap
+from harness import process, tap
 
 DRIVERS = pathlib.Path(__file__).parent / "drivers"
 # tools/dev installs the Node.js clients there; the variable is for other places.
@@ -55,6 +58,29 @@ def need_module(name):
         return __import__(name)
     except ImportError:
         raise tap.Skip(f"the Python module {name} is not installed") from None
+
+
+SASL_USER = "bob"
+SASL_PASSWORD = "secret"
+
+
+@contextlib.contextmanager
+def sasl_server(options):
+    """A server that asks every client for SASL_USER and SASL_PASSWORD."""
+    if options.dialect != "rc":
+        raise tap.Skip("the reference takes its SASL passwords from where its build says")
+    with tempfile.TemporaryDirectory(prefix="ringcached-passwords-") as directory:
+        path = pathlib.Path(directory) / "passwords"
+        path.write_text(f"{SASL_USER}@{socket.gethostname()}:{SASL_PASSWORD}\n")
+        path.chmod(0o600)
+        with process.Server(options, ["-S", "--sasl-file", str(path)], ready=accepts) as server:
+            yield server
+
+
+def accepts(server):
+    """Such a server says nothing to a client without a password, so that it accepts has to do."""
+    server.connect().close()
+    return True
 
 
 def run_tool(*command, timeout=60, **arguments):

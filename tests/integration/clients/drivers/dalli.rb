@@ -1,4 +1,4 @@
-# Every operation of Dalli against one server: dalli.rb HOST PORT binary|meta
+# Every operation of Dalli against one server: dalli.rb HOST PORT binary|meta [USER PASSWORD]
 # Ends with status 1 and one readable line at the first wrong result; with status 77 when this Dalli lacks the protocol.
 
 require 'dalli'
@@ -7,7 +7,7 @@ ITEM_BYTES_MAX = 1_048_576
 ITEM_OVERHEAD = 48 + 8 + 1 + 2 # header, unique, the key's end, the value's end
 SKIPPED = 77
 
-host, port, protocol = ARGV
+host, port, protocol, username, password = ARGV
 specification = Gem.loaded_specs['dalli']
 if protocol == 'meta' && !File.exist?(File.join(specification&.full_gem_path || '', 'lib/dalli/protocol/meta.rb'))
   warn "Dalli #{Dalli::VERSION} does not speak the meta protocol"
@@ -195,7 +195,8 @@ def administration(client)
 end
 
 client = Dalli::Client.new("#{host}:#{port}", protocol: protocol.to_sym, socket_timeout: 30, compress: false,
-                                              value_max_bytes: ITEM_BYTES_MAX * 2)
+                                              value_max_bytes: ITEM_BYTES_MAX * 2,
+                                              username: username, password: password)
 storage(client)
 typed_values(client)
 compare_and_swap(client)

@@ -1,11 +1,15 @@
-// Every operation of memjs (binary protocol) against one server: memjs.js HOST PORT
+// Every operation of memjs (binary protocol) against one server: memjs.js HOST PORT [USER PASSWORD]
 'use strict';
 
 const memjs = require('memjs');
 const { host, port, check, checkRejected, valuesOfEverySize, sleep, run } = require('./support.js');
 
 const quiet = { log() {} };
-const client = memjs.Client.create(`${host}:${port}`, { timeout: 30, conntimeout: 10, retries: 1, logger: quiet });
+const [username, password] = process.argv.slice(4);
+const login = username ? { username, password } : {};
+const client = memjs.Client.create(`${host}:${port}`, {
+  timeout: 30, conntimeout: 10, retries: 1, logger: quiet, ...login,
+});
 const text = async (key) => {
   const { value } = await client.get(key);
   return value === null ? null : value.toString();

@@ -1,5 +1,5 @@
 <?php
-// Every operation of php-memcached against one server: php_memcached.php HOST PORT text|binary
+// Every operation of php-memcached against one server: php_memcached.php HOST PORT text|binary [USER PASSWORD]
 // Ends with status 1 and one readable line at the first wrong result.
 
 const ITEM_BYTES_MAX = 1048576;
@@ -35,7 +35,7 @@ function value_of(string $key, int $bytes): string
 
 function open_client(array $options = []): Memcached
 {
-    global $host, $port, $binary;
+    global $argv, $host, $port, $binary;
     $client = new Memcached();
     check("options", $client->setOptions([
         Memcached::OPT_BINARY_PROTOCOL => $binary,
@@ -44,6 +44,9 @@ function open_client(array $options = []): Memcached
         Memcached::OPT_CONNECT_TIMEOUT => 10000,
         Memcached::OPT_POLL_TIMEOUT => 30000,
     ] + $options), true);
+    if (isset($argv[5])) {
+        check("setSaslAuthData", $client->setSaslAuthData($argv[4], $argv[5]), true);
+    }
     check("addServer", $client->addServer($host, (int)$port), true);
     return $client;
 }
