@@ -54,6 +54,11 @@ constexpr Option kOptions[] = {
      .short_flag = 'U', .long_flag = "udp-port", .min = 1, .max = 65535, .zero = "no UDP",
      .minus_one = "any free port", .stats_name = "udpport", .exit_code = kUsageExit,
      .help = "UDP port to listen on; without -p the TCP port becomes the same"},
+    {.key = "network.udp_clients", .type = Type::kList,
+     .field = field<&Config::network, &NetworkConfig::udp_clients>(), .long_flag = "udp-clients",
+     .length_max = 64,
+     .help = "addresses and networks (10.0.0.0/8, fd00::/8) that get UDP replies of any size; others get no more "
+             "bytes than they sent, as the source of a datagram is easily forged"},
     {.key = "network.unix_socket", .type = Type::kText,
      .field = field<&Config::network, &NetworkConfig::unix_socket>(), .short_flag = 's',
      .long_flag = "unix-socket", .length_max = 107, .stats_name = "domain_socket",

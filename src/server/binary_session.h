@@ -7,16 +7,18 @@
 #include "protocol/binary.h"
 #include "ringcached/network.h"
 #include "server/context.h"
+#include "server/dialect_session.h"
 #include "server/sasl.h"
 #include "server/storage.h"
 
 namespace ringcached::server {
 
-class BinarySession final : public ConnectionHandler {
+class BinarySession final : public DialectSession {
  public:
   explicit BinarySession(WorkerContext& worker);
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  bool between_requests() const override { return swallow_bytes_ == 0 && value_ == nullptr; }
 
  private:
   // What one step did: bytes used, and whether the loop goes on.
