@@ -60,10 +60,6 @@ void apply_side_effects(const Arguments& arguments, Draft& draft) {
     if (option->key == "network.udp_port") udp_port = option;
   }
   const int udp = draft.config.network.udp_port;
-  if (udp != 0) {
-    draft.note(draft.origin("network.udp_port") +
-               " has no effect on UDP: this build serves TCP and UNIX sockets only");
-  }
   if (udp_port != nullptr && udp != 0 && !port_given && !draft.is_set("network.port")) {
     draft.set(*find_key("network.port"), Value(std::int64_t{udp}), draft.origin("network.udp_port"));
   }
@@ -115,6 +111,7 @@ std::optional<Failure> apply_all(const Arguments& arguments, std::string_view co
   apply_side_effects(arguments, draft);
   name_password_files(draft);
   if (auto failure = validate(draft)) return failure;
+  if (auto failure = resolve_udp_clients(draft)) return failure;
   return resolve_listeners(draft, ipv6_loopback_available());
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "config/ip_network.h"
 #include "ringcached/network.h"
 
 namespace ringcached::config {
@@ -22,7 +23,8 @@ struct NetworkConfig {
   std::vector<std::string> listen;  // as written, one address each; empty: loopback
   int port = 11211;                 // 0: no TCP, -1: any free port
   int udp_port = 0;                 // 0: no UDP, -1: any free port
-  std::string unix_socket;          // not empty: no TCP and no UDP
+  std::vector<std::string> udp_clients = {"127.0.0.0/8", "::1"};  // who gets replies of any size over UDP
+  std::string unix_socket;                                        // not empty: no TCP and no UDP
   unsigned unix_mode = 0700;
   int connections_max = 1024;
   bool refuse_fast = true;  // at the limit refuse with a line; else stop accepting
@@ -77,6 +79,8 @@ struct CommandConfig {
   bool flush_enabled = true;
   bool dump_enabled = true;
   bool watch_enabled = true;
+  std::uint64_t watcher_logbuf_bytes = std::uint64_t{256} << 10;  // lines waiting for a watcher
+  std::uint64_t worker_logbuf_bytes = std::uint64_t{64} << 10;    // events waiting in a worker
 };
 
 struct AuthConfig {
@@ -112,8 +116,6 @@ struct CompatConfig {
   double warm_max_factor = 2.0;
   bool temp_lru = false;  // set by giving temporary_ttl
   std::uint32_t temporary_ttl_s = 61;
-  std::uint64_t watcher_logbuf_bytes = std::uint64_t{256} << 10;
-  std::uint64_t worker_logbuf_bytes = std::uint64_t{64} << 10;
   std::uint64_t read_buf_mem_limit_bytes = 0;
   unsigned napi_ids = 0;
 };
@@ -135,8 +137,9 @@ struct Config {
   // empty: none. The one of SASL is auth.sasl_file or that of the environment.
   std::string text_password_file;
   std::string sasl_password_file;
-  // From network.listen, port and unix_socket; never empty after a parse. The tag of each is its Protocol.
+  // From network.listen, port, udp_port and unix_socket; never empty after a parse. The tag of each is its Protocol.
   std::vector<ListenAddress> listeners;
+  std::vector<IpNetwork> udp_clients;  // network.udp_clients, parsed
 };
 
 }  // namespace ringcached::config

@@ -125,15 +125,18 @@ std::variant<Protocol, std::string> allowed_protocol(const Config& config, Proto
   return asked;
 }
 
-std::optional<std::string> add_tcp(std::vector<ListenAddress>& listeners, std::string_view host,
-                                   std::uint16_t port, Protocol protocol) {
-  const auto same = [&](const ListenAddress& other) { return other.host == host && other.port == port; };
+std::optional<std::string> add_address(std::vector<ListenAddress>& listeners, ListenAddress::Kind kind,
+                                       std::string_view host, std::uint16_t port, Protocol protocol) {
+  const auto same = [&](const ListenAddress& other) {
+    return other.kind == kind && other.host == host && other.port == port;
+  };
   const auto tag = static_cast<unsigned>(protocol);
   if (const auto other = std::ranges::find_if(listeners, same); other != listeners.end()) {
     if (other->tag == tag) return std::nullopt;
     return "the same address is given with another protocol; keep one of the two";
   }
   ListenAddress address;
+  address.kind = kind;
   address.host = host;
   address.port = port;
   address.tag = tag;
@@ -141,7 +144,23 @@ std::optional<std::string> add_tcp(std::vector<ListenAddress>& listeners, std::s
   return std::nullopt;
 }
 
-std::optional<std::string> add_endpoint(Draft& draft, std::string_view text, std::uint16_t default_port) {
+// One for each transport that is served; as in memcached a port behind the host is for both.
+std::optional<std::string> add_host(Config& config, std::string_view host, std::optional<std::uint16_t> port,
+                                    Protocol protocol) {
+  const auto port_or = [&](int otherwise) {
+    return port.value_or(static_cast<std::uint16_t>(std::max(otherwise, 0)));
+  };
+  const NetworkConfig& network = config.network;
+  if (network.port != 0) {
+    auto error =
+        add_address(config.listeners, ListenAddress::Kind::kTcp, host, port_or(network.port), protocol);
+    if (error) return error;
+  }
+  if (network.udp_port == 0) return std::nullopt;
+  return add_address(config.listeners, ListenAddress::Kind::kUdp, host, port_or(network.udp_port), protocol);
+}
+
+std::optional<std::string> add_endpoint(Draft& draft, std::string_view text) {
   const EndpointOrError parsed = parse_endpoint(text);
   if (const auto* error = std::get_if<std::string>(&parsed)) return *error;
   const Endpoint& endpoint = std::get<Endpoint>(parsed);
@@ -149,8 +168,7 @@ std::optional<std::string> add_endpoint(Draft& draft, std::string_view text, std
       allowed_protocol(draft.config, endpoint.protocol.value_or(draft.config.network.protocol));
   if (const auto* error = std::get_if<std::string>(&protocol)) return *error;
   if (endpoint.tagged) draft.acknowledge("-l tag", "tags serve memcached's proxy, which this build has not");
-  return add_tcp(draft.config.listeners, endpoint.host, endpoint.port.value_or(default_port),
-                 std::get<Protocol>(protocol));
+  return add_host(draft.config, endpoint.host, endpoint.port, std::get<Protocol>(protocol));
 }
 
 }  // namespace
@@ -183,22 +201,31 @@ std::optional<Failure> resolve_listeners(Draft& draft, bool ipv6_loopback) {
     listeners.push_back(std::move(address));
     return std::nullopt;
   }
-  if (network.port == 0) {
+  if (network.port == 0 && network.udp_port == 0) {
     return Failure{draft.origin("network.port") +
                        ": nothing to listen on; give a port, or a UNIX socket with -s (network.unix_socket)",
                    64};
   }
-  const auto port = static_cast<std::uint16_t>(std::max(network.port, 0));
   for (const std::string& text : network.listen) {
-    if (const auto error = add_endpoint(draft, text, port)) {
+    if (const auto error = add_endpoint(draft, text)) {
       return Failure{draft.origin("network.listen") + ": \"" + escaped(text, 100) + "\": " + *error,
                      kAddressExit};
     }
   }
   if (network.listen.empty()) {
     const Protocol protocol = protocol_in_effect(draft.config);
-    add_tcp(listeners, "127.0.0.1", port, protocol);
-    if (ipv6_loopback) add_tcp(listeners, "::1", port, protocol);
+    add_host(draft.config, "127.0.0.1", std::nullopt, protocol);
+    if (ipv6_loopback) add_host(draft.config, "::1", std::nullopt, protocol);
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> resolve_udp_clients(Draft& draft) {
+  draft.config.udp_clients.clear();
+  for (const std::string& text : draft.config.network.udp_clients) {
+    const Result<IpNetwork> network = parse_ip_network(text);
+    if (!network) return Failure{draft.origin("network.udp_clients") + ": " + network.status().message(), 1};
+    draft.config.udp_clients.push_back(network.value());
   }
   return std::nullopt;
 }

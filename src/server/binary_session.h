@@ -7,16 +7,18 @@
 #include "protocol/binary.h"
 #include "ringcached/network.h"
 #include "server/context.h"
+#include "server/dialect_session.h"
 #include "server/sasl.h"
 #include "server/storage.h"
 
 namespace ringcached::server {
 
-class BinarySession final : public ConnectionHandler {
+class BinarySession final : public DialectSession {
  public:
   explicit BinarySession(WorkerContext& worker);
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  bool between_requests() const override { return swallow_bytes_ == 0 && value_ == nullptr; }
 
  private:
   // What one step did: bytes used, and whether the loop goes on.
@@ -24,6 +26,7 @@ class BinarySession final : public ConnectionHandler {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
+    bool reject = false;    // close, because of the client's fault
     unsigned requests = 1;  // towards the connection's share of the turn
   };
   // A storage command whose value is still arriving.

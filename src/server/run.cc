@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -87,7 +88,10 @@ class Process {
   Status set_limits() const {
     const std::uint64_t workers = config_.threads.workers == 0 ? kWorkersUnknown : config_.threads.workers;
     const auto connections = static_cast<std::uint64_t>(config_.network.connections_max);
-    const std::uint64_t own = kOwnDescriptors + kDescriptorsPerWorker * workers + config_.listeners.size();
+    const auto sockets = static_cast<std::uint64_t>(
+        std::ranges::count(config_.listeners, ListenAddress::Kind::kUdp, &ListenAddress::kind));
+    const std::uint64_t own =
+        kOwnDescriptors + (kDescriptorsPerWorker + sockets) * workers + config_.listeners.size();
     if (Status status = raise_descriptor_limit(connections, own); !status) return status;
     return config_.process.core_dumps ? enable_core_dumps() : Status::ok();
   }
@@ -120,10 +124,11 @@ class Process {
     }
     if (log_.enabled(LogLevel::kInfo)) {
       for (const ListenAddress& address : server_->network().bound()) {
-        log_.write(LogLevel::kInfo,
-                   address.kind == ListenAddress::Kind::kUnix
-                       ? "serving on " + address.path
-                       : "serving on " + address.host + " port " + std::to_string(address.port));
+        log_.write(LogLevel::kInfo, address.kind == ListenAddress::Kind::kUnix
+                                        ? "serving on " + address.path
+                                        : std::string("serving on ") +
+                                              (address.kind == ListenAddress::Kind::kUdp ? "UDP " : "") +
+                                              address.host + " port " + std::to_string(address.port));
       }
     }
     return daemon_ ? daemon_->ready() : Status::ok();

@@ -8,17 +8,20 @@
 #include "protocol/parser.h"
 #include "ringcached/network.h"
 #include "server/context.h"
+#include "server/dialect_session.h"
 #include "server/meta_storage.h"
 #include "server/retrieval.h"
 #include "server/storage.h"
 
 namespace ringcached::server {
 
-class TextSession final : public ConnectionHandler {
+class TextSession final : public DialectSession {
  public:
   explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  bool between_requests() const override { return state_ == State::kLine; }
+  std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
  private:
   enum class State : std::uint8_t {
@@ -39,7 +42,9 @@ class TextSession final : public ConnectionHandler {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
-    unsigned requests = 1;  // towards the connection's share of the turn
+    bool reject = false;     // close, because of the client's fault
+    bool hand_over = false;  // to worker_.successor
+    unsigned requests = 1;   // towards the connection's share of the turn
   };
 
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);

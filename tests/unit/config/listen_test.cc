@@ -12,6 +12,7 @@ std::string shown(const std::vector<ListenAddress>& listeners) {
   std::string text;
   for (const ListenAddress& listener : listeners) {
     if (!text.empty()) text += ' ';
+    if (listener.kind == ListenAddress::Kind::kUdp) text += "udp:";
     text += listener.kind == ListenAddress::Kind::kUnix ? "unix/" + listener.path
                                                         : listener.host + "/" + std::to_string(listener.port);
   }
@@ -59,6 +60,13 @@ TEST_SUITE("listen") {
         {{"-l", "proto[negotiating]:127.0.0.1"}, "127.0.0.1/11211"},
         {{"-l", "notls:proto[negotiating]:tag[ab]:[::1]:5"}, "::1/5"},
         {{"-l", "tag_ab_:127.0.0.1"}, "127.0.0.1/11211"},
+        {{"-l", "127.0.0.1", "-U", "7"}, "127.0.0.1/7 udp:127.0.0.1/7"},
+        {{"-l", "127.0.0.1", "-U", "7", "-p", "5"}, "127.0.0.1/5 udp:127.0.0.1/7"},
+        {{"-l", "127.0.0.1", "-U", "7", "-p", "0"}, "udp:127.0.0.1/7"},
+        {{"-l", "127.0.0.1", "-U", "-1"}, "127.0.0.1/0 udp:127.0.0.1/0"},
+        {{"-l", "127.0.0.1,*:9", "-U", "7", "-p", "5"}, "127.0.0.1/5 udp:127.0.0.1/7 */9 udp:*/9"},
+        {{"-l", "127.0.0.1:5,127.0.0.1:5", "-U", "7"}, "127.0.0.1/5 udp:127.0.0.1/5"},
+        {{"-s", "/run/x", "-U", "7"}, "unix//run/x"},
         {{"-s", "/run/x"}, "unix//run/x"},
         {{"-s", "/run/x", "-l", "127.0.0.1", "-p", "5"}, "unix//run/x"},
     };
