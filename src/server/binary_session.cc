@@ -5,6 +5,7 @@
 #include "protocol/binary_reply.h"
 #include "ringcached/version.h"
 #include "server/admin.h"
+#include "server/authentication.h"
 #include "server/binary_batch.h"
 #include "server/binary_execute.h"
 #include "server/binary_stats.h"
@@ -16,6 +17,11 @@ using protocol::BinaryRequest;
 using protocol::BinaryResult;
 using protocol::BinaryStatus;
 
+BinarySession::BinarySession(WorkerContext& worker)
+    : worker_(worker),
+      sasl_required_(worker.server.authentication != nullptr &&
+                     worker.server.authentication->required_by_binary()) {}
+
 Consumed BinarySession::on_data(Connection& connection, std::span<const char> data) {
   Output& output = connection.output();
   worker_.client = &connection;
@@ -23,7 +29,7 @@ Consumed BinarySession::on_data(Connection& connection, std::span<const char> da
   std::size_t used = 0;
   unsigned requests = 0;
   while (used < input.size()) {
-    const Step done = step(output, input.substr(used), worker_.requests_per_turn - requests);
+    const Step done = step(connection, output, input.substr(used), worker_.requests_per_turn - requests);
     used += done.used;
     if (done.close) return {used, Next::kClose};
     if (done.reject) return {used, Next::kReject};
@@ -38,11 +44,12 @@ Consumed BinarySession::on_data(Connection& connection, std::span<const char> da
   return {used, Next::kReceive};
 }
 
-BinarySession::Step BinarySession::step(Output& output, std::string_view input, unsigned share) {
+BinarySession::Step BinarySession::step(Connection& connection, Output& output, std::string_view input,
+                                        unsigned share) {
   if (swallow_bytes_ > 0) return on_swallow(input);
   if (value_ != nullptr) return on_value(output, input);
   const Step batch = on_batch(output, input, share);
-  return batch.requests > 0 ? batch : on_header(output, input);
+  return batch.requests > 0 ? batch : on_header(connection, output, input);
 }
 
 BinarySession::Step BinarySession::on_batch(Output& output, std::string_view input, unsigned share) {
@@ -60,14 +67,14 @@ BinarySession::Step BinarySession::on_batch(Output& output, std::string_view inp
   return {.used = used, .requests = static_cast<unsigned>(batch.size())};
 }
 
-BinarySession::Step BinarySession::on_header(Output& output, std::string_view input) {
+BinarySession::Step BinarySession::on_header(Connection& connection, Output& output, std::string_view input) {
   BinaryRequest request;
   const BinaryResult parsed = protocol::parse_binary(input, access(), request);
   switch (parsed.kind) {
     case BinaryResult::Kind::kNeedMore:
       return {.wait = true};
     case BinaryResult::Kind::kRequest:
-      return on_request(output, request, parsed.consumed, input.substr(parsed.consumed));
+      return on_request(connection, output, request, parsed.consumed, input.substr(parsed.consumed));
     case BinaryResult::Kind::kError:
       answer_binary_error(output, request.header, parsed.status);
       swallow_bytes_ = parsed.swallow;
@@ -82,8 +89,9 @@ BinarySession::Step BinarySession::on_header(Output& output, std::string_view in
 }
 
 // What a batch leaves: values that have not all come, and what is not about an item.
-BinarySession::Step BinarySession::on_request(Output& output, const BinaryRequest& request,
-                                              std::size_t request_bytes, std::string_view rest) {
+BinarySession::Step BinarySession::on_request(Connection& connection, Output& output,
+                                              const BinaryRequest& request, std::size_t request_bytes,
+                                              std::string_view rest) {
   switch (request.command) {
     case BinaryCommand::kNoop:
       answer_binary_success(output, request.header, 0);
@@ -103,7 +111,7 @@ BinarySession::Step BinarySession::on_request(Output& output, const BinaryReques
     case BinaryCommand::kSaslList:
     case BinaryCommand::kSaslAuth:
     case BinaryCommand::kSaslStep:
-      return on_sasl(output, request, request_bytes);
+      return on_sasl(connection, output, request, request_bytes, rest);
     default: {
       const Step value = begin_value(output, request, rest);
       return {.used = request_bytes + value.used, .wait = value.wait};
@@ -112,12 +120,45 @@ BinarySession::Step BinarySession::on_request(Output& output, const BinaryReques
   return {.used = request_bytes};
 }
 
-// Without -S there is no such command, and credentials are dropped unread.
-BinarySession::Step BinarySession::on_sasl(Output& output, const BinaryRequest& request,
-                                           std::size_t request_bytes) {
-  answer_binary_error(output, request.header, BinaryStatus::kUnknownCommand);
-  swallow_bytes_ = request.value_bytes;
-  return {.used = request_bytes};
+// A message is looked at once all of it is there; until then nothing is consumed.
+BinarySession::Step BinarySession::on_sasl(Connection& connection, Output& output,
+                                           const BinaryRequest& request, std::size_t request_bytes,
+                                           std::string_view rest) {
+  if (!sasl_required_) {
+    answer_binary_error(output, request.header, BinaryStatus::kUnknownCommand);
+    swallow_bytes_ = request.value_bytes;
+    return {.used = request_bytes};
+  }
+  if (request.command == BinaryCommand::kSaslList) {
+    answer_binary_text(output, request.header, BinaryStatus::kOk, kSaslMechanisms);
+    return {.used = request_bytes};
+  }
+  if (request.value_bytes > kSaslMessageBytesMax) {
+    answer_sasl(output, request, sasl_.fail());
+    swallow_bytes_ = request.value_bytes;
+    return {.used = request_bytes};
+  }
+  if (rest.size() < request.value_bytes) return {.wait = true};
+  const auto check = [&](std::string_view user, std::string_view password) {
+    return worker_.server.authentication->accepts_sasl(connection.worker(), user, password);
+  };
+  const std::string_view message = rest.substr(0, request.value_bytes);
+  answer_sasl(output, request,
+              request.command == BinaryCommand::kSaslAuth ? sasl_.auth(request.key, message, check)
+                                                          : sasl_.step(request.key, message, check));
+  return {.used = request_bytes + message.size()};
+}
+
+void BinarySession::answer_sasl(Output& output, const BinaryRequest& request, SaslOutcome outcome) {
+  if (outcome == SaslOutcome::kContinue) {
+    return answer_binary_text(output, request.header, BinaryStatus::kAuthContinue, {});
+  }
+  worker_.counters.add(Count::kAuthCmds);
+  if (outcome == SaslOutcome::kAuthenticated) {
+    return answer_binary_text(output, request.header, BinaryStatus::kOk, "Authenticated");
+  }
+  worker_.counters.add(Count::kAuthErrors);
+  answer_binary_error(output, request.header, BinaryStatus::kAuthError);
 }
 
 void BinarySession::flush(Output& output, const BinaryRequest& request) {

@@ -7,15 +7,18 @@
 #include "protocol/binary.h"
 #include "ringcached/network.h"
 #include "server/context.h"
+#include "server/dialect_session.h"
+#include "server/sasl.h"
 #include "server/storage.h"
 
 namespace ringcached::server {
 
-class BinarySession final : public ConnectionHandler {
+class BinarySession final : public DialectSession {
  public:
-  explicit BinarySession(WorkerContext& worker) : worker_(worker) {}
+  explicit BinarySession(WorkerContext& worker);
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  bool between_requests() const override { return swallow_bytes_ == 0 && value_ == nullptr; }
 
  private:
   // What one step did: bytes used, and whether the loop goes on.
@@ -39,25 +42,33 @@ class BinarySession final : public ConnectionHandler {
     ValueUpload upload;
   };
 
-  Step step(Output& output, std::string_view input, unsigned share);
+  Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
   Step on_batch(Output& output, std::string_view input, unsigned share);
-  Step on_header(Output& output, std::string_view input);
-  Step on_request(Output& output, const protocol::BinaryRequest& request, std::size_t request_bytes,
-                  std::string_view rest);
-  Step on_sasl(Output& output, const protocol::BinaryRequest& request, std::size_t request_bytes);
+  Step on_header(Connection& connection, Output& output, std::string_view input);
+  Step on_request(Connection& connection, Output& output, const protocol::BinaryRequest& request,
+                  std::size_t request_bytes, std::string_view rest);
   Step begin_value(Output& output, const protocol::BinaryRequest& request, std::string_view input);
   Step on_value(Output& output, std::string_view input);
   Step on_swallow(std::string_view input);
   void end_value(std::uint32_t swallow);
   void flush(Output& output, const protocol::BinaryRequest& request);
 
+  Step on_sasl(Connection& connection, Output& output, const protocol::BinaryRequest& request,
+               std::size_t request_bytes, std::string_view rest);
+
+  void answer_sasl(Output& output, const protocol::BinaryRequest& request, SaslOutcome outcome);
+
   // Asked before every request.
-  protocol::BinaryAccess access() const { return access_; }
+  protocol::BinaryAccess access() const {
+    return sasl_required_ && !sasl_.authenticated() ? protocol::BinaryAccess::kUnauthenticated
+                                                    : protocol::BinaryAccess::kAll;
+  }
 
   WorkerContext& worker_;
   std::unique_ptr<PendingValue> value_;
   std::uint32_t swallow_bytes_ = 0;  // of a refused request's body, still to be dropped
-  protocol::BinaryAccess access_ = protocol::BinaryAccess::kAll;
+  const bool sasl_required_;
+  SaslExchange sasl_;
 };
 
 }  // namespace ringcached::server

@@ -18,6 +18,8 @@
 
 namespace ringcached::server {
 
+class Authentication;
+
 // Lives from before the first worker starts until after the last has ended. Immutable while they run, but for
 // the members that say who may change them.
 struct ServerContext {
@@ -30,6 +32,7 @@ struct ServerContext {
   CacheClock& clock;
   store::Store& store;
   Network* network = nullptr;                             // set before start
+  const Authentication* authentication = nullptr;         // set before start; null: nobody has to log in
   std::function<void()> request_stop;                     // any thread; what `shutdown` calls
   std::vector<std::unique_ptr<WorkerCounters>> counters;  // one per worker
 

@@ -22,6 +22,7 @@ void settings_stats(ServerContext& server, StatSink& sink) {
   effective.threads.workers = server.network->workers();
   for (const ListenAddress& address : server.network->bound()) {
     if (address.kind == ListenAddress::Kind::kTcp) effective.network.port = address.port;
+    if (address.kind == ListenAddress::Kind::kUdp) effective.network.udp_port = address.port;
   }
   const auto lines = config::settings_lines(effective, server.flushed_at.load(std::memory_order_relaxed));
   for (const auto& [name, value] : lines) sink.stat(name, value);
@@ -98,8 +99,9 @@ void slabs_stats(ServerContext& server, StatSink& sink) {
 void connections_stats(ServerContext& server, const Connection& asking, StatSink& sink) {
   for (const ConnectionInfo& info : server.network->connections()) {
     const std::string prefix = std::to_string(info.descriptor) + ":";
+    if (info.is_datagram) sink.stat(prefix + "UDP", std::string_view("UDP"));
     sink.stat(prefix + "addr", info.peer);
-    if (!info.is_listener) sink.stat(prefix + "listen_addr", info.listener);
+    if (!info.is_listener && !info.is_datagram) sink.stat(prefix + "listen_addr", info.listener);
     sink.stat(prefix + "state", info.descriptor == asking.descriptor() ? std::string_view("conn_parse_cmd")
                                                                        : std::string_view(info.state));
     sink.stat(prefix + "secs_since_last_cmd", info.idle_seconds);

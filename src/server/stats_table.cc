@@ -63,6 +63,9 @@ bool reassign_on(const Snapshot& s) {
 bool maintainer_on(const Snapshot& s) {
   return s.config->compat.lru_maintainer;
 }
+bool udp_on(const Snapshot& s) {
+  return s.config->network.udp_port != 0;
+}
 constexpr Row only(bool (*shown)(const Snapshot&), Row row) {
   row.shown = shown;
   return row;
@@ -193,6 +196,11 @@ constexpr Row kOwnRows[] = {
     network<&NetworkStats::stale_completions>("stale_completions"),
     network<&NetworkStats::accept_errors>("accept_errors"),
     network<&NetworkStats::handoff_retries>("handoff_retries"),
+    only(udp_on, network<&NetworkStats::datagrams_received>("udp_datagrams_received")),
+    only(udp_on, network<&NetworkStats::datagrams_sent>("udp_datagrams_sent")),
+    only(udp_on, network<&NetworkStats::datagrams_malformed>("udp_datagrams_malformed")),
+    only(udp_on, network<&NetworkStats::datagram_replies_dropped>("udp_replies_dropped")),
+    only(udp_on, network<&NetworkStats::datagram_send_errors>("udp_send_errors")),
 };
 
 constexpr std::span<const Row> kGroups[] = {kProcessRows,    kConnectionRows, kCommandRows, kServerRows,

@@ -8,18 +8,20 @@
 #include "protocol/parser.h"
 #include "ringcached/network.h"
 #include "server/context.h"
+#include "server/dialect_session.h"
 #include "server/meta_storage.h"
 #include "server/retrieval.h"
 #include "server/storage.h"
 
 namespace ringcached::server {
 
-class TextSession final : public ConnectionHandler {
+class TextSession final : public DialectSession {
  public:
   explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
   std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
+  bool between_requests() const override { return state_ == State::kLine; }
 
  private:
   enum class State : std::uint8_t {

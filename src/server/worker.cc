@@ -4,6 +4,7 @@
 
 #include "base/topology.h"
 #include "server/admin.h"
+#include "server/datagram_service.h"
 #include "server/negotiation.h"
 #include "server/watch_session.h"
 
@@ -24,6 +25,10 @@ void Worker::on_start() {
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection& connection) {
   report_connection(*context_, connection);
   return make_first_handler(*context_, connection);
+}
+
+std::unique_ptr<DatagramHandler> Worker::make_datagram_handler() {
+  return std::make_unique<DatagramService>(*context_);
 }
 
 void Worker::on_close(Connection& connection, CloseReason reason) {
