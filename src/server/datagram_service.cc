@@ -131,6 +131,7 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
 
 // Whatever the request has put out so far was the beginning of something that does not go by datagrams.
 void DatagramService::refuse(Exchange& exchange) {
+  worker_.successor.reset();
   connection_.collected().clear();
   connection_.output().append(protocol::reply::kError);
   reply(exchange);

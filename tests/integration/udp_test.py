@@ -236,6 +236,7 @@ def refused_commands(options):
                         b"lru_crawler mgdump hash\r\n"):
             assert client.ask(request).startswith((b"ERROR", b"CLIENT_ERROR")), request
             assert client.ask(b"get a\r\n") == b"END\r\n"
+            assert server.stats()["log_watchers"] == "0", request
 
 
 @suite.test("meta requests: one message for each that has something to say")
