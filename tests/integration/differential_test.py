@@ -37,8 +37,9 @@ KNOWN = table.Table(differences.ROWS)
 def peers_of(options):
     """{name: path} of the peers that are here."""
     found = {}
-    for name, path in (("18", options.memcached), ("45", options.memcached_newer)):
-        path = path and shutil.which(path)
+    newer = (options.memcached_newer, os.environ.get("RINGCACHED_MEMCACHED_NEWER"))
+    for name, places in (("18", (options.memcached,)), ("45", newer)):
+        path = next(filter(None, (shutil.which(place) for place in places if place)), None)
         if path:
             found[name] = path
         else:
@@ -229,8 +230,8 @@ def check_page(_options):
 def main():
     arguments = tap.parser(__doc__)
     arguments.add_argument("--memcached", default="memcached", help="Debian's memcached, 1.6.18")
-    arguments.add_argument("--memcached-newer", default=os.environ.get("RINGCACHED_MEMCACHED_NEWER", ""),
-                           help="a memcached of 1.6.40 or later")
+    arguments.add_argument("--memcached-newer", default="",
+                           help="a memcached of 1.6.40 or later; else RINGCACHED_MEMCACHED_NEWER's")
     arguments.add_argument("--seed", type=int, default=SEED)
     arguments.add_argument("--commands", type=int, default=COMMANDS)
     arguments.add_argument("--stream", type=int, help="play this one of the seed's streams only")

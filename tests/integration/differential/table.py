@@ -24,13 +24,16 @@ class Row:
     ours: str
     theirs: dict
     why: str
+    # What makes our answer of theirs, where patterns would be too loose.
+    rewrite: Callable = None
     # Nothing after it can be compared on that connection.
     ends_stream: bool = False
     # It must not be pipelined behind others.
     alone: bool = False
 
     def covers(self, peer, ours, theirs):
-        return peer in self.theirs and matches(self.ours, ours) and matches(self.theirs[peer], theirs)
+        return peer in self.theirs and matches(self.ours, ours) and matches(self.theirs[peer], theirs) \
+            and (self.rewrite is None or self.rewrite(theirs) == ours)
 
 
 def matches(pattern, reply):
