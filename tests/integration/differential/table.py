@@ -62,7 +62,15 @@ class Table:
 
     def accepting(self, peer, units, ours, theirs):
         """The name of the row that covers a difference in the answers to `units`, or None."""
-        return next((row.name for row in self.rows_of(units[-1]) if row.covers(peer, ours, theirs)), None)
+        rows = [row for row in self.rows_of(units[-1]) if peer in row.theirs]
+        for row in rows:
+            if row.covers(peer, ours, theirs):
+                return row.name
+        # Several differences at once.
+        rewriting = [row for row in rows if row.rewrite]
+        for row in rewriting:
+            theirs = row.rewrite(theirs)
+        return " and ".join(row.name for row in rewriting) if rewriting and theirs == ours else None
 
 
 @dataclasses.dataclass(frozen=True)
