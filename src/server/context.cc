@@ -7,6 +7,21 @@
 
 namespace ringcached::server {
 
+ServerContext::ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock,
+                             store::Store& item_store)
+    : config(configuration),
+      log(process_log),
+      clock(cache_clock),
+      store(item_store),
+      events(item_store.threads_max(), configuration.commands.worker_logbuf_bytes,
+             configuration.commands.watcher_logbuf_bytes) {
+  store.observe_evictions(&events);
+}
+
+ServerContext::~ServerContext() {
+  store.observe_evictions(nullptr);
+}
+
 WorkerContext::WorkerContext(ServerContext& server_context, store::StoreThread& store_thread,
                              WorkerCounters& cells)
     : server(server_context),

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "ringcached/network.h"
 #include "server/counters.h"
+#include "server/event_log.h"
 #include "server/stats_baseline.h"
 #include "store/expiry.h"
 #include "store/store.h"
@@ -23,8 +24,8 @@ class Authentication;
 // the members that say who may change them.
 struct ServerContext {
   ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock,
-                store::Store& item_store)
-      : config(configuration), log(process_log), clock(cache_clock), store(item_store) {}
+                store::Store& item_store);
+  ~ServerContext();
 
   const config::Config& config;
   Log& log;
@@ -42,10 +43,13 @@ struct ServerContext {
   std::atomic<CacheTime> flushed_at{0};
   // Zeroed by `stats reset`.
   StatsBaseline baseline;
+  // What watchers are told. Any thread.
+  EventLog events;
 };
 
 class Batch;
 class BinaryBatch;
+class WatchSession;
 
 // One worker's. Used on its thread only.
 struct WorkerContext {
@@ -60,6 +64,11 @@ struct WorkerContext {
   // Scratch space of the session at work (batch.h, binary_batch.h).
   std::unique_ptr<Batch> batch;
   std::unique_ptr<BinaryBatch> binary_batch;
+  // The client whose input is being handled, for what is told to watchers. Set by every session.
+  const Connection* client = nullptr;
+  // What the session at work hands over to: from its kHandOver until it is asked for it.
+  std::unique_ptr<ConnectionHandler> successor;
+  std::vector<WatchSession*> watch_sessions;  // that belong to this worker
 
   CacheTime now() const { return server.clock.now(); }
   // An expiry as a client sent it.

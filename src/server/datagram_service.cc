@@ -105,6 +105,7 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
         reply(exchange);
         break;
       case Next::kClose:
+      case Next::kReject:
         reply(exchange);
         return true;
       case Next::kBlocked:
@@ -113,8 +114,11 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
       case Next::kHandOver:
         // The first is from the negotiation to the session of the dialect; a session has nobody to hand over
         // to.
-        if (handed_over || session != nullptr) return refuse(exchange), true;
-        handler = handler->successor();
+        {
+          std::unique_ptr<ConnectionHandler> next = handler->successor();
+          if (handed_over || session != nullptr) return refuse(exchange), true;
+          handler = std::move(next);
+        }
         if (handler->on_begin(connection_) != Next::kReceive) return refuse(exchange), true;
         handed_over = true;
         break;

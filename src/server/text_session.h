@@ -21,6 +21,7 @@ class TextSession final : public DialectSession {
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
   bool between_requests() const override { return state_ == State::kLine; }
+  std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
  private:
   enum class State : std::uint8_t {
@@ -41,7 +42,9 @@ class TextSession final : public DialectSession {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
-    unsigned requests = 1;  // towards the connection's share of the turn
+    bool reject = false;     // close, because of the client's fault
+    bool hand_over = false;  // to worker_.successor
+    unsigned requests = 1;   // towards the connection's share of the turn
   };
 
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);

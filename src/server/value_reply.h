@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ringcached/network.h"
+#include "server/reporting.h"
 #include "server/retrieval.h"
 #include "store/store.h"
 #include "store/store_read.h"
@@ -75,6 +76,7 @@ bool retrieve_behind(WorkerContext& worker, Output& output, const store::Key& ke
   const bool hit = lookup == store::Lookup::kHit;
   if (hit) reply.finish(worker.store, std::move(pin));
   count_retrieval(worker.counters, retrieval, lookup, reply.info().slab_class);
+  report_lookup(worker, key.bytes, lookup, reply.info());
   return hit;
 }
 

@@ -6,6 +6,7 @@
 #include "server/admin.h"
 #include "server/datagram_service.h"
 #include "server/negotiation.h"
+#include "server/watch_session.h"
 
 namespace ringcached::server {
 namespace {
@@ -22,6 +23,7 @@ void Worker::on_start() {
 }
 
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection& connection) {
+  report_connection(*context_, connection);
   return make_first_handler(*context_, connection);
 }
 
@@ -29,17 +31,35 @@ std::unique_ptr<DatagramHandler> Worker::make_datagram_handler() {
   return std::make_unique<DatagramService>(*context_);
 }
 
-bool Worker::on_turn() {
-  server_.clock.tick();
-  flush_if_due(*context_);
+void Worker::on_close(Connection& connection, CloseReason reason) {
+  report_close(*context_, connection, reason);
+}
+
+// A bounded step. True: more of it is waiting.
+bool Worker::maintain() {
   if (!maintenance_waiting_) return false;
+  const BackgroundFigures before = background_figures(*context_);
+  if (before.examined == pass_began_.examined) pass_began_at_ = server_.clock.now();
   maintenance_waiting_ = context_->thread.maintain(server_.clock.now(), kChunksPerStep);
+  report_pages_moved(*context_, before);
+  if (!maintenance_waiting_) {
+    report_pass(*context_, pass_began_, server_.clock.now() - pass_began_at_);
+    pass_began_ = background_figures(*context_);
+  }
   maintenance_credit_ -= std::min(maintenance_credit_, kChunksPerStep);
   if (maintenance_credit_ == 0) maintenance_waiting_ = false;  // goes on with the next tick
   return maintenance_waiting_;
 }
 
+bool Worker::on_turn() {
+  server_.clock.tick();
+  flush_if_due(*context_);
+  const bool maintenance_waiting = maintain();
+  return serve_watchers(*context_) || maintenance_waiting;
+}
+
 void Worker::on_tick() {
+  server_.events.tidy();
   maintenance_credit_ = kChunksPerTick;
   maintenance_waiting_ = server_.config.store.lru_crawler;
 }
