@@ -143,7 +143,8 @@ inline constexpr std::size_t kNumberLineBytesMax = kU64DigitsMax + 2;
 
 // The writers put their text at `out`, which has room for it (the maxima named above), and return its end.
 inline char* write_text(char* out, std::string_view text) {
-  std::memcpy(out, text.data(), text.size());
+  // No text may have no address, which memcpy does not take.
+  if (!text.empty()) std::memcpy(out, text.data(), text.size());
   return out + text.size();
 }
 char* write_u32(char* out, std::uint32_t value);

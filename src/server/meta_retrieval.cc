@@ -58,6 +58,7 @@ store::ReadOptions read_options(const WorkerContext& worker, const MetaRequest& 
 bool vivify(WorkerContext& worker, const MetaRequest& request, const store::Key& key, Output& output) {
   store::StoreRequest wanted = creation(worker, request, key);
   wanted.token_sent = true;
+  wanted.fetched = !request.has('u');
   const store::StoreResult result = worker.store.put(worker.thread, wanted, {}, worker.now());
   if (result == store::StoreResult::kNotStored) return false;
   if (result != store::StoreResult::kStored) {

@@ -149,7 +149,8 @@ StoreResult ValueUpload::commit() {
 
 void ValueUpload::reject() {
   pending_.discard();
-  count(worker_, request_.mode, StoreResult::kNotStored);
+  // It got memory, but no ids were compared.
+  count(worker_, StoreMode::kSet, StoreResult::kNotStored);
 }
 
 StorageOutcome Upload::refused(StoreResult result, std::string_view fault) const {

@@ -114,6 +114,7 @@ struct StoreRequest {
   bool invalidate = false;  // kCas: a lower id than the item's stores too, as stale, keeping expiry and token
   bool binary_key = false;  // the mark of a base64 key
   bool token_sent = false;  // the item is created with its recache token handed out (mg N)
+  bool fetched = false;     // a missing item is created as read already (mg N)
   bool create = false;      // kAppend, kPrepend: a missing item is created with `expiry`
   // kTooLarge and kNoMemory remove the old item whatever the mode, as they do with kSet.
   bool remove_when_refused = false;

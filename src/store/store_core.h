@@ -104,6 +104,7 @@ struct Stamp {
   CacheTime expiry = 0;
   std::uint32_t marks = 0;
   std::uint64_t cas_explicit = 0;
+  bool fetched = false;  // if it is a new item
 };
 
 class StoreCore {

@@ -28,7 +28,7 @@ std::uint64_t StoreCore::next_cas(ThreadState& thread, std::uint64_t old, std::u
 }
 
 StoreResult StoreCore::judge(const StoreRequest& request, const Existing& existing, Stamp& stamp) const {
-  stamp = {request.expiry, marks_of(request), request.cas_explicit};
+  stamp = {request.expiry, marks_of(request), request.cas_explicit, request.fetched};
   switch (request.mode) {
     case StoreMode::kAdd:
       return existing.alive() ? StoreResult::kNotStored : StoreResult::kStored;
@@ -120,8 +120,7 @@ void StoreCore::exchange(ThreadState& thread, LockedBucket& bucket, const Existi
   const std::uint64_t cas = next_cas(thread, old.slot != nullptr ? old.header.cas : 0, stamp.cas_explicit);
   stamp_item(thread, draft, key.bytes.size(), cas, stamp, time);
   std::uint64_t slot = make_slot(key.hash, draft.chunk.address);
-  // Created by a read (StoreRequest::token_sent), and so fetched from the start.
-  if (!old.alive() && (stamp.marks & kTokenSent) != 0) slot |= kSlotFetched;
+  if (!old.alive() && stamp.fetched) slot |= kSlotFetched;
   if (old.slot == nullptr) {
     bucket.insert(slot);
   } else {

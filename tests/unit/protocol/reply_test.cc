@@ -52,6 +52,10 @@ TEST_SUITE("protocol reply") {
     }
   }
 
+  TEST_CASE("no text is written as nothing, also without an address") {
+    CHECK(written([](char* out) { return write_text(out, {}); }).empty());
+  }
+
   TEST_CASE("number line") {
     CHECK(written([](char* out) { return write_number_line(out, 12); }) == "12\r\n");
     const std::string longest = written([](char* out) { return write_number_line(out, ~std::uint64_t{0}); });

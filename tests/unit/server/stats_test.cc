@@ -168,6 +168,14 @@ TEST_SUITE("stats") {
     CHECK(figure(harness.feed("stats\r\n"), "cmd_get") == 1);
   }
 
+  TEST_CASE("a bad data block is a storage command, but compares no ids") {
+    SessionHarness harness;
+    harness.feed("cas x 0 0 2 1\r\nlong\r\ncas x 0 0 1 1\r\nlonger\r\n");
+    const std::string answer = harness.feed("stats\r\n");
+    CHECK(figure(answer, "cmd_set") == 2);
+    CHECK(figure(answer, "cas_misses") == 0);
+  }
+
   TEST_CASE("bytes and curr_items follow memcached's item sizes") {
     SessionHarness harness;
     harness.feed("set key 0 0 10\r\n0123456789\r\nset flagged 1 0 10\r\n0123456789\r\n");
