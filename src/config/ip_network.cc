@@ -21,7 +21,8 @@ Status invalid(std::string_view text, const std::string& what) {
 std::uint8_t mask(unsigned prefix_bits, unsigned index) {
   const unsigned before = index * 8;
   if (prefix_bits >= before + 8) return 0xff;
-  return prefix_bits <= before ? 0 : static_cast<std::uint8_t>(0xff << (before + 8 - prefix_bits));
+  if (prefix_bits <= before) return 0;
+  return static_cast<std::uint8_t>(0xff << (before + 8 - prefix_bits));
 }
 
 }  // namespace
