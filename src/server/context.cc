@@ -12,6 +12,7 @@ WorkerContext::WorkerContext(ServerContext& server_context, store::StoreThread& 
       store(server_context.store),
       thread(store_thread),
       counters(cells),
+      prefixes(server_context.prefixes.attach()),
       requests_per_turn(static_cast<unsigned>(std::max(1, server_context.config.network.requests_per_turn))),
       batch(std::make_unique<Batch>()) {}
 

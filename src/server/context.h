@@ -11,6 +11,9 @@
 #include "config/config.h"
 #include "ringcached/network.h"
 #include "server/counters.h"
+#include "server/crawler.h"
+#include "server/live_settings.h"
+#include "server/prefix_stats.h"
 #include "server/stats_baseline.h"
 #include "store/store.h"
 
@@ -21,7 +24,12 @@ namespace ringcached::server {
 struct ServerContext {
   ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock,
                 store::Store& item_store)
-      : config(configuration), log(process_log), clock(cache_clock), store(item_store) {}
+      : config(configuration),
+        log(process_log),
+        clock(cache_clock),
+        store(item_store),
+        live(configuration),
+        prefixes(delimiter_of(configuration), configuration.stats.detail_enabled) {}
 
   const config::Config& config;
   Log& log;
@@ -36,8 +44,19 @@ struct ServerContext {
   std::atomic<CacheTime> flush_due{0};
   // The cache time of the last flush, for `stats settings` (oldest). Any worker.
   std::atomic<CacheTime> flushed_at{0};
-  // Zeroed by `stats reset`.
+  // Zeroed by `stats reset`: the general figures, and those of the slab classes.
   StatsBaseline baseline;
+  StatsBaseline class_baseline;
+
+  LiveSettings live;
+  Crawler crawler;
+  PrefixStats prefixes;
+
+ private:
+  static char delimiter_of(const config::Config& configuration) {
+    const std::string& delimiter = configuration.stats.prefix_delimiter;
+    return delimiter.empty() ? ':' : delimiter.front();
+  }
 };
 
 class Batch;
@@ -51,6 +70,7 @@ struct WorkerContext {
   store::Store& store;
   store::StoreThread& thread;
   WorkerCounters& counters;
+  PrefixTable& prefixes;  // counted in while server.prefixes.enabled()
   unsigned requests_per_turn;
   std::unique_ptr<Batch> batch;  // scratch space of the session at work (batch.h)
 

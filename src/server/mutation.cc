@@ -20,6 +20,8 @@ void answer_number(const protocol::Request& request, Output& output, std::uint64
 }  // namespace
 
 void execute_delete(WorkerContext& worker, const protocol::Request& request, Output& output) {
+  if (worker.server.prefixes.enabled()) [[unlikely]]
+    worker.prefixes.count_delete(request.key);
   const auto result = worker.store.remove(worker.thread, worker.store.key(request.key), worker.now());
   const bool deleted = result == store::DeleteResult::kDeleted;
   worker.counters.add(deleted ? Count::kDeleteHits : Count::kDeleteMisses);

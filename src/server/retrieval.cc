@@ -87,6 +87,9 @@ void retrieve(WorkerContext& worker, Output& output, const store::Key& key, cons
   ValueReply reply(output, key.bytes, retrieval.with_cas);
   store::Pin pin;
   const store::Lookup lookup = worker.store.read(worker.thread, key, worker.now(), options, reply, &pin);
+  if (worker.server.prefixes.enabled()) [[unlikely]] {
+    worker.prefixes.count_get(key.bytes, lookup == store::Lookup::kHit);
+  }
   if (lookup != store::Lookup::kHit) {
     count_miss(worker.counters, retrieval, lookup);
     return;

@@ -92,6 +92,8 @@ StorageOutcome store_block(WorkerContext& worker, const protocol::Request& reque
                            std::string_view block) {
   const std::size_t block_bytes = std::size_t{request.value_bytes} + kLineEnd.size();
   RC_DCHECK(block.size() >= block_bytes);
+  if (worker.server.prefixes.enabled()) [[unlikely]]
+    worker.prefixes.count_set(key.bytes);
   const store::StoreRequest wanted = store_request(worker, request, key);
   const std::string_view value = block.substr(0, request.value_bytes);
   if (block.substr(request.value_bytes, kLineEnd.size()) != kLineEnd) [[unlikely]] {
@@ -112,6 +114,8 @@ Upload::Upload(WorkerContext& worker, const protocol::Request& request)
       key_(request.key),
       request_(store_request(worker, request, worker.store.key(request.key))),
       remaining_(std::uint64_t{request.value_bytes} + kLineEnd.size()) {
+  if (worker.server.prefixes.enabled()) [[unlikely]]
+    worker.prefixes.count_set(key_);
   request_.key.bytes = key_;
   begun_ = worker_.store.begin(worker_.thread, request_, request.value_bytes, worker_.now(), pending_);
   if (begun_ != StoreResult::kStored) count(worker_, command_, begun_);

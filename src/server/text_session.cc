@@ -39,6 +39,7 @@ Consumed TextSession::on_data(Connection& connection, std::span<const char> data
     const Step done = step(connection, output, input.substr(used), worker_.requests_per_turn - requests);
     used += done.used;
     if (done.close) return {used, Next::kClose};
+    if (done.hand_over) return {used, Next::kHandOver};
     if (done.wait) return {used, Next::kReceive};
     if (connection.output_blocked()) return {used, Next::kBlocked};
     requests += done.requests;
@@ -50,7 +51,8 @@ Consumed TextSession::on_data(Connection& connection, std::span<const char> data
   return {used, Next::kReceive};
 }
 
-TextSession::Step TextSession::step(Connection& connection, Output& output, std::string_view input, unsigned share) {
+TextSession::Step TextSession::step(Connection& connection, Output& output, std::string_view input,
+                                    unsigned share) {
   switch (state_) {
     case State::kLine: {
       const Step batch = on_batch(output, input, share);
@@ -88,7 +90,7 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
 }
 
 std::size_t TextSession::store_whole(Output& output, const protocol::Request& request, const store::Key& key,
-                                 std::string_view block) {
+                                     std::string_view block) {
   const StorageOutcome outcome = store_block(worker_, request, key, block);
   if (!request.noreply) output.append(outcome.reply);
   return outcome.consumed;
@@ -118,8 +120,9 @@ TextSession::Step TextSession::on_line(Connection& connection, Output& output, s
   return {.close = true};
 }
 
-TextSession::Step TextSession::on_request(Connection& connection, Output& output, const protocol::Request& request,
-                                  std::string_view input, std::size_t line_bytes) {
+TextSession::Step TextSession::on_request(Connection& connection, Output& output,
+                                          const protocol::Request& request, std::string_view input,
+                                          std::size_t line_bytes) {
   using protocol::Command;
   switch (request.command) {
     case Command::kGet:
@@ -146,15 +149,18 @@ TextSession::Step TextSession::on_request(Connection& connection, Output& output
       break;
     case Command::kQuit:
       return {.used = line_bytes, .close = true};
-    default:
+    default: {
+      const AdminOutcome outcome = execute_admin(worker_, connection, request, output, successor_);
       return {.used = line_bytes,
-              .close = execute_admin(worker_, connection, request, output) == AdminOutcome::kClose};
+              .close = outcome == AdminOutcome::kClose,
+              .hand_over = outcome == AdminOutcome::kHandOver};
+    }
   }
   return {.used = line_bytes};
 }
 
 TextSession::Step TextSession::begin_retrieval(Output& output, const protocol::Request& request,
-                                       std::string_view input, std::size_t line_bytes) {
+                                               std::string_view input, std::size_t line_bytes) {
   const Retrieval retrieval = retrieval_of(worker_, request);
   retrieve(worker_, output, worker_.store.key(request.key), retrieval);
   if (request.arguments.empty()) {
@@ -195,8 +201,8 @@ TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
   return {.used = used};
 }
 
-TextSession::Step TextSession::begin_storage(Output& output, const protocol::Request& request, std::string_view input,
-                                     std::size_t line_bytes) {
+TextSession::Step TextSession::begin_storage(Output& output, const protocol::Request& request,
+                                             std::string_view input, std::size_t line_bytes) {
   const std::string_view block = input.substr(line_bytes);
   if (is_simple(request, block.size())) {
     return {.used = line_bytes + store_whole(output, request, worker_.store.key(request.key), block)};

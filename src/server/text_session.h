@@ -18,6 +18,7 @@ class TextSession final : public ConnectionHandler {
   explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  std::unique_ptr<ConnectionHandler> successor() override { return std::move(successor_); }
 
  private:
   enum class State : std::uint8_t {
@@ -31,7 +32,8 @@ class TextSession final : public ConnectionHandler {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
-    unsigned requests = 1;  // towards the connection's share of the turn
+    bool hand_over = false;  // to successor_
+    unsigned requests = 1;   // towards the connection's share of the turn
   };
 
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
@@ -53,6 +55,7 @@ class TextSession final : public ConnectionHandler {
   WorkerContext& worker_;
   protocol::LineScan scan_;
   std::unique_ptr<Upload> upload_;
+  std::unique_ptr<ConnectionHandler> successor_;
   std::uint64_t swallow_bytes_ = 0;
   std::string_view deferred_reply_;
   Retrieval retrieval_;

@@ -7,6 +7,7 @@
 
 #include "ringcached/network.h"
 #include "server/context.h"
+#include "server/upkeep.h"
 
 namespace ringcached::server {
 
@@ -23,8 +24,7 @@ class Worker final : public WorkerHandler {
   ServerContext& server_;
   WorkerCounters& counters_;
   std::optional<WorkerContext> context_;  // from on_start, on the worker's own thread and node
-  std::size_t maintenance_credit_ = 0;    // chunks that may still be looked at before the next tick
-  bool maintenance_waiting_ = false;
+  Upkeep upkeep_;
 };
 
 }  // namespace ringcached::server
