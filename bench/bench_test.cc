@@ -9,8 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/binary_dialect.h"
 #include "bench/classic_dialect.h"
 #include "bench/client_connection.h"
+#include "bench/dialects.h"
 #include "bench/histogram.h"
 #include "bench/item_pattern.h"
 #include "bench/key_distribution.h"
@@ -35,8 +37,9 @@ struct Parsed {
 };
 
 // `text` fed in pieces: cut at each of `cuts` (ascending).
+template <typename Parser = ClassicReplyParser>
 Parsed parse_cut(std::string_view text, const std::vector<std::size_t>& cuts, bool want_values) {
-  ClassicReplyParser parser(want_values);
+  Parser parser(want_values);
   RecordingSink sink;
   std::size_t begin = 0;
   bool good = true;
@@ -206,6 +209,53 @@ TEST_SUITE("bench") {
         REQUIRE(parsed.values == (want_values ? values : std::vector<std::string>{}));
       }
     }
+  }
+
+  // Only what differs from answer to answer; a status is followed by the length of the body.
+  std::string binary_answer(char opcode, char status, std::string extras, std::string value) {
+    std::string answer{'\x81', opcode, 0, 0, static_cast<char>(extras.size()), 0, 0, status, 0, 0, 0};
+    answer += static_cast<char>(extras.size() + value.size());
+    return answer + std::string(12, '\0') + extras + value;
+  }
+
+  TEST_CASE("binary replies are counted the same however they are cut") {
+    const std::string flags(4, '\0');
+    const std::string trap = binary_answer(0, 1, "", "Not found");
+    const std::string text = binary_answer(0, 0, flags, trap) + trap + binary_answer(1, 0, "", "") +
+                             binary_answer(0, 0, flags, "") + binary_answer(1, 3, "", "Too large.") +
+                             binary_answer(0, 4, "", "x") + trap;
+    const std::vector<std::string> values = {trap, ""};
+    for (const bool want_values : {false, true}) {
+      std::vector<std::vector<std::size_t>> cuttings = {{}, every_byte(text.size())};
+      for (const std::size_t cut : every_byte(text.size())) cuttings.push_back({cut});
+      for (const auto& cuts : cuttings) {
+        const Parsed parsed = parse_cut<BinaryReplyParser>(text, cuts, want_values);
+        REQUIRE(parsed.good);
+        REQUIRE(parsed.replies == "HMSHEEM");
+        REQUIRE(parsed.values == (want_values ? values : std::vector<std::string>{}));
+      }
+    }
+    CHECK_FALSE(parse_cut<BinaryReplyParser>("ERROR" + std::string(24, ' '), {}, false).good);
+    CHECK_FALSE(parse_cut<BinaryReplyParser>(binary_answer(7, 0, "", ""), {}, false).good);
+  }
+
+  TEST_CASE("binary requests") {
+    const ItemPattern items(8, 3, 3, 1);
+    const BinaryDialect dialect;
+    std::string out;
+    dialect.append_get(out, items, 2);
+    CHECK(out == std::string("\x80\0\0\x08\0\0\0\0\0\0\0\x08", 12) + std::string(12, '\0') + "00000002");
+    out.clear();
+    dialect.append_set(out, items, 2);
+    std::string set =
+        std::string("\x80\1\0\x08\x08\0\0\0\0\0\0\x13", 12) + std::string(20, '\0') + "00000002";
+    items.append_value(set, 2);
+    CHECK(out == set);
+  }
+
+  TEST_CASE("every dialect has a maker") {
+    for (const std::string& name : dialect_names()) CHECK(make_dialect(name) != nullptr);
+    CHECK(make_dialect("klingon") == nullptr);
   }
 
   TEST_CASE("replies that are none are refused, however cut") {

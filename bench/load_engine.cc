@@ -73,7 +73,7 @@ int connect_unix(const std::string& path) {
 LoadEngine::LoadEngine(const LoadOptions& options)
     : options_(options),
       items_(options.key_bytes, options.value_bytes_min, options.value_bytes_max, options.seed),
-      dialect_(std::make_unique<ClassicDialect>()),
+      dialect_(make_dialect(options.dialect)),
       gaps_(options.seed + 1) {}
 
 Status LoadEngine::open() {

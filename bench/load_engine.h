@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "bench/bench_ring.h"
-#include "bench/classic_dialect.h"
 #include "bench/client_connection.h"
+#include "bench/dialects.h"
 #include "bench/item_pattern.h"
 #include "bench/key_distribution.h"
 #include "bench/load_options.h"

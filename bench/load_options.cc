@@ -6,6 +6,7 @@
 #include <map>
 #include <string_view>
 
+#include "bench/dialects.h"
 #include "bench/item_pattern.h"
 
 namespace ringcached::bench {
@@ -37,7 +38,7 @@ void declare_target(CLI::App& app, LoadOptions& options) {
   app.add_option("-p,--port", options.port, "TCP port")->capture_default_str();
   app.add_option("--unix", options.unix_path, "UNIX socket path, instead of TCP");
   app.add_option("--dialect", options.dialect, "protocol to speak")
-      ->check(CLI::IsMember({"classic"}))
+      ->check(CLI::IsMember(dialect_names()))
       ->capture_default_str();
   app.add_option("--server-pid", options.server_pid, "process whose CPU time per operation is reported");
 }

@@ -1,13 +1,17 @@
-// ringcached's engine as a library: a completion-driven TCP and UNIX-socket server.
+// ringcached's engine as a library: a completion-driven TCP, UNIX-socket and UDP server.
 //
 // One acceptor thread owns a ring with multishot accepts and hands each accepted descriptor to a worker; each
 // worker is one thread with one ring, one receive-buffer ring and any number of connections. The user
 // supplies handlers: bytes in, bytes out, no descriptor in sight.
 //
+// UDP has no connections: each worker has a socket of its own for each UDP address, and a handler that is
+// shown one datagram at a time.
+//
 // Threads: everything of a WorkerHandler, its connections and their outputs happens on that worker's thread.
 // Network's own calls may come from any thread unless said otherwise.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -137,6 +141,51 @@ class ConnectionHandler {
   virtual void on_close(Connection& /*connection*/, CloseReason /*reason*/) {}
 };
 
+// Who sent a datagram. Plain values: an address may be kept.
+struct DatagramPeer {
+  bool v6 = false;
+  std::uint16_t port = 0;
+  std::array<std::uint8_t, 16> ip{};  // network order; the first 4 for IPv4
+};
+
+// Where replies to one datagram go. They are copied and sent from the engine's memory, to the datagram's
+// source. What may be under way per socket is bounded: beyond that replies are dropped, for a sender that
+// nobody paces can ask for more than any network takes.
+class DatagramReplies {
+ public:
+  // Of one datagram: what passes an Ethernet with room for headers and tunnels.
+  static constexpr std::size_t kBytesMax = 1400;
+  // The bound on datagrams of one socket under way: somewhat above a reply of 1 MiB.
+  static constexpr std::size_t kInFlightMax = 1024;
+
+  // How many append() can take now; at most kInFlightMax. Answers of several datagrams, which are of use only
+  // as a whole, look here first.
+  virtual std::size_t room() const = 0;
+  // One datagram of `bytes`, 1 to kBytesMax, to be filled before the next call on this object. Precondition:
+  // room() > 0.
+  virtual std::span<char> append(std::size_t bytes) = 0;
+  // Counts a reply that was not sent, for want of room or because the source may not have it.
+  virtual void count_dropped() = 0;
+  // As those of a Connection; the descriptor is the socket's, the name "udp:127.0.0.1:11211".
+  virtual unsigned worker() const = 0;
+  virtual int descriptor() const = 0;
+  virtual std::string listener_name() const = 0;
+  virtual unsigned listener_tag() const = 0;
+
+ protected:
+  ~DatagramReplies() = default;
+};
+
+class DatagramHandler {
+ public:
+  virtual ~DatagramHandler() = default;
+  // `payload` may be empty and is valid during the call. False: malformed, dropped and counted as such.
+  virtual bool on_datagram(const DatagramPeer& peer, std::span<const char> payload,
+                           DatagramReplies& replies) = 0;
+  // About every NetworkOptions::tick.
+  virtual void on_tick() {}
+};
+
 // One per worker thread.
 class WorkerHandler {
  public:
@@ -145,6 +194,8 @@ class WorkerHandler {
   virtual void on_start() {}
   virtual void on_stop() {}
   virtual std::unique_ptr<ConnectionHandler> on_open(Connection& connection) = 0;
+  // After on_start, if there are UDP addresses; null: datagrams are not read. Destroyed before on_stop.
+  virtual std::unique_ptr<DatagramHandler> make_datagram_handler() { return nullptr; }
   // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called
   // again at once (background work left), false to sleep until the next completion or tick.
   virtual bool on_turn() { return false; }
@@ -166,9 +217,9 @@ enum class Handoff : std::uint8_t { kMessageRing, kEventfd };
 enum class IoLevel : std::uint8_t { kAuto, k6_1, k6_12, k6_18 };
 
 struct ListenAddress {
-  enum class Kind : std::uint8_t { kTcp, kUnix } kind = Kind::kTcp;
-  std::string host;           // kTcp: numeric address or name; empty or "*" for all
-  std::uint16_t port = 0;     // kTcp: 0 for an ephemeral port
+  enum class Kind : std::uint8_t { kTcp, kUnix, kUdp } kind = Kind::kTcp;
+  std::string host;           // kTcp, kUdp: numeric address or name; empty or "*" for all
+  std::uint16_t port = 0;     // kTcp, kUdp: 0 for an ephemeral port
   std::string path;           // kUnix
   unsigned unix_mode = 0700;  // kUnix: access mode of the socket file
   unsigned tag = 0;           // the user's; Connection::listener_tag() tells it
@@ -189,6 +240,7 @@ struct NetworkOptions {
   std::size_t output_low_water = std::size_t{256} << 10;
   unsigned ring_entries = 1024;    // submission queue; the completion queue is 8 times as long
   unsigned receive_buffers = 256;  // per worker, power of two
+  // Also the bound on a datagram, with some 44 bytes of overhead: longer ones are dropped as malformed.
   unsigned receive_buffer_bytes = 16384;
   std::chrono::milliseconds tick{250};
   std::chrono::milliseconds stop_deadline{5000};  // how long stop() lets unsent answers drain
@@ -207,14 +259,19 @@ struct NetworkStats {
   std::uint64_t receive_buffers_exhausted = 0;
   std::uint64_t receives_paused = 0, sends_short = 0, stale_completions = 0, accept_errors = 0;
   std::uint64_t handoff_retries = 0, output_blocks = 0, output_block_bytes = 0;
+  std::uint64_t datagrams_received = 0, datagrams_sent = 0;
+  std::uint64_t datagrams_malformed = 0;       // of those received: cut, or refused by the handler
+  std::uint64_t datagram_replies_dropped = 0;  // as the handler counts them
+  std::uint64_t datagram_send_errors = 0;      // datagrams the kernel refused to send
 };
 
 struct ConnectionInfo {
   int descriptor = -1;
   std::string peer, listener;
   bool is_listener = false;
-  const char* state = "";  // memcached's names: conn_listening, conn_read, conn_parse_cmd, conn_mwrite,
-                           // conn_watch, conn_closing
+  bool is_datagram = false;  // a UDP socket; it has no peer, and `peer` is its own address
+  const char* state = "";    // memcached's names: conn_listening, conn_read, conn_parse_cmd, conn_mwrite,
+                             // conn_watch, conn_closing
   std::uint64_t idle_seconds = 0;  // since the last bytes from the client
   unsigned worker = 0;
 };

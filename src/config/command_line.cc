@@ -1,6 +1,7 @@
 #include "config/command_line.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -59,20 +60,34 @@ void apply_side_effects(const Arguments& arguments, Draft& draft) {
     if (option->key == "network.udp_port") udp_port = option;
   }
   const int udp = draft.config.network.udp_port;
-  if (udp != 0) {
-    draft.note(draft.origin("network.udp_port") +
-               " has no effect on UDP: this build serves TCP and UNIX sockets only");
-  }
   if (udp_port != nullptr && udp != 0 && !port_given && !draft.is_set("network.port")) {
     draft.set(*find_key("network.port"), Value(std::int64_t{udp}), draft.origin("network.udp_port"));
   }
 }
 
-std::optional<Failure> apply_file(const std::string& path, Draft& draft) {
-  if (path.empty()) return Failure{"--config: no file name; write --config=FILE", 1};
+// Seen from any directory: a daemon leaves the one it was started in.
+std::string absolute_path(const std::string& path) {
+  if (path.empty()) return {};
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(path, error);
-  draft.config.config_file = error ? path : absolute.string();
+  return error ? path : absolute.string();
+}
+
+void name_password_files(Draft& draft) {
+  const AuthConfig& auth = draft.config.auth;
+  draft.config.text_password_file = absolute_path(auth.file);
+  if (auth.sasl) {
+    const char* const named = std::getenv("MEMCACHED_SASL_PWDB");
+    const bool by_option = !auth.sasl_file.empty() || named == nullptr;
+    draft.config.sasl_password_file = absolute_path(by_option ? auth.sasl_file : named);
+  } else if (!auth.sasl_file.empty()) {
+    draft.note(draft.origin("auth.sasl_file") + " has no effect without SASL; add -S (auth.sasl)");
+  }
+}
+
+std::optional<Failure> apply_file(const std::string& path, Draft& draft) {
+  if (path.empty()) return Failure{"--config: no file name; write --config=FILE", 1};
+  draft.config.config_file = absolute_path(path);
   return read_config_file(path, draft);
 }
 
@@ -94,7 +109,9 @@ std::optional<Failure> apply_all(const Arguments& arguments, std::string_view co
   }
   if (auto failure = apply_suboptions(arguments.extended, draft)) return failure;
   apply_side_effects(arguments, draft);
+  name_password_files(draft);
   if (auto failure = validate(draft)) return failure;
+  if (auto failure = resolve_udp_clients(draft)) return failure;
   return resolve_listeners(draft, ipv6_loopback_available());
 }
 

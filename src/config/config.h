@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "config/ip_network.h"
 #include "ringcached/network.h"
 
 namespace ringcached::config {
@@ -22,7 +23,8 @@ struct NetworkConfig {
   std::vector<std::string> listen;  // as written, one address each; empty: loopback
   int port = 11211;                 // 0: no TCP, -1: any free port
   int udp_port = 0;                 // 0: no UDP, -1: any free port
-  std::string unix_socket;          // not empty: no TCP and no UDP
+  std::vector<std::string> udp_clients = {"127.0.0.0/8", "::1"};  // who gets replies of any size over UDP
+  std::string unix_socket;                                        // not empty: no TCP and no UDP
   unsigned unix_mode = 0700;
   int connections_max = 1024;
   bool refuse_fast = true;  // at the limit refuse with a line; else stop accepting
@@ -79,6 +81,12 @@ struct CommandConfig {
   bool watch_enabled = true;
 };
 
+struct AuthConfig {
+  std::string file;       // users and passwords of the text protocol; empty: no authentication
+  bool sasl = false;      // of the binary protocol
+  std::string sasl_file;  // its users and passwords; empty: named by the environment
+};
+
 struct StatsConfig {
   std::string prefix_delimiter = ":";
   bool detail_enabled = false;
@@ -120,13 +128,19 @@ struct Config {
   MemoryConfig memory;
   StoreConfig store;
   CommandConfig commands;
+  AuthConfig auth;
   StatsConfig stats;
   ProcessConfig process;
   CompatConfig compat;
 
   std::string config_file;  // absolute path; empty: none
-  std::vector<ListenAddress>
-      listeners;  // from network.listen, port and unix_socket; never empty after a parse
+  // The absolute paths of the password files in use, so that they can be read again from any directory;
+  // empty: none. The one of SASL is auth.sasl_file or that of the environment.
+  std::string text_password_file;
+  std::string sasl_password_file;
+  // From network.listen, port, udp_port and unix_socket; never empty after a parse. The tag of each is its Protocol.
+  std::vector<ListenAddress> listeners;
+  std::vector<IpNetwork> udp_clients;  // network.udp_clients, parsed
 };
 
 }  // namespace ringcached::config

@@ -36,7 +36,7 @@ constexpr std::string_view kLogReason = "log buffers are not sized by hand";
 constexpr Section kSections[] = {
     {"network", "Network"},     {"threads", "Threads"},   {"io", "io_uring"},
     {"memory", "Memory"},       {"store", "Store"},       {"commands", "Commands"},
-    {"stats", "Statistics"},    {"process", "Process"},
+    {"auth", "Authentication"}, {"stats", "Statistics"},    {"process", "Process"},
     {"compat", "Accepted for memcached's users, without effect"},
 };
 
@@ -53,6 +53,11 @@ constexpr Option kOptions[] = {
      .short_flag = 'U', .long_flag = "udp-port", .min = 1, .max = 65535, .zero = "no UDP",
      .minus_one = "any free port", .stats_name = "udpport", .exit_code = kUsageExit,
      .help = "UDP port to listen on; without -p the TCP port becomes the same"},
+    {.key = "network.udp_clients", .type = Type::kList,
+     .field = field<&Config::network, &NetworkConfig::udp_clients>(), .long_flag = "udp-clients",
+     .length_max = 64,
+     .help = "addresses and networks (10.0.0.0/8, fd00::/8) that get UDP replies of any size; others get no more "
+             "bytes than they sent, as the source of a datagram is easily forged"},
     {.key = "network.unix_socket", .type = Type::kText,
      .field = field<&Config::network, &NetworkConfig::unix_socket>(), .short_flag = 's',
      .long_flag = "unix-socket", .length_max = 107, .stats_name = "domain_socket",
@@ -82,7 +87,8 @@ constexpr Option kOptions[] = {
      .help = "close TCP connections idle for longer than this"},
     {.key = "network.protocol", .type = Type::kEnum, .field = field<&Config::network, &NetworkConfig::protocol>(),
      .short_flag = 'B', .long_flag = "protocol", .names = kProtocolNames, .stats_name = "binding_protocol",
-     .exit_code = kUsageExit, .help = "protocol of all connections; auto: by the first byte of each"},
+     .exit_code = kUsageExit, .help = "protocol of all connections; auto: by the first byte of each. An address of network.listen can begin with "
+             "proto[ascii]:, proto[binary]: or proto[negotiating]: to have its own"},
     {.key = "network.output_high_water", .type = Type::kSize,
      .field = field<&Config::network, &NetworkConfig::output_high_water_bytes>(), .long_flag = "output-high-water",
      .min = 64 * kKiB, .max = kGiB, .help = "unsent bytes of a connection at which it stops reading requests"},
@@ -173,6 +179,18 @@ constexpr Option kOptions[] = {
     {.key = "commands.watch", .type = Type::kFlag,
      .field = field<&Config::commands, &CommandConfig::watch_enabled>(), .short_flag = 'W',
      .long_flag = "disable-watch", .flag_value = false, .help = "allow the watch command"},
+
+    {.key = "auth.file", .type = Type::kText, .field = field<&Config::auth, &AuthConfig::file>(), .short_flag = 'Y',
+     .long_flag = "auth-file",
+     .help = "file of \"user:password\" lines, at most 8: every client must log in first, with a set whose data is "
+             "\"user password\". Text protocol only, no UDP. Read again on SIGHUP"},
+    {.key = "auth.sasl", .type = Type::kFlag, .field = field<&Config::auth, &AuthConfig::sasl>(), .short_flag = 'S',
+     .long_flag = "enable-sasl", .stats_name = "auth_enabled_sasl",
+     .help = "require SASL authentication (PLAIN). Binary protocol only, no UDP"},
+    {.key = "auth.sasl_file", .type = Type::kText, .field = field<&Config::auth, &AuthConfig::sasl_file>(),
+     .long_flag = "sasl-file",
+     .help = "file of \"user@host:password\" lines for SASL; empty: the one that the environment variable "
+             "MEMCACHED_SASL_PWDB names. Read again when it changes"},
 
     {.key = "stats.prefix_delimiter", .type = Type::kText,
      .field = field<&Config::stats, &StatsConfig::prefix_delimiter>(), .short_flag = 'D', .length_max = 1,
@@ -317,8 +335,6 @@ constexpr Suboption kIgnored[] = {
 };
 
 constexpr RefusedFlag kRefused[] = {
-    {'S', "enable-sasl", false, "SASL authentication"},
-    {'Y', "auth-file", true, "authentication by a password file"},
     {'Z', "enable-ssl", false, "TLS"},
     {'e', "memory-file", true, "restart with a warm cache"},
 };

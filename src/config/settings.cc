@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/assert.h"
+#include "config/listen.h"
 #include "config/text.h"
 
 namespace ringcached::config {
@@ -20,7 +21,7 @@ std::string no(const Config&, std::uint64_t) {
 }
 
 std::string protocol_text(const Config& config, std::uint64_t) {
-  switch (config.network.protocol) {
+  switch (protocol_in_effect(config)) {
     case Protocol::kAscii:
       return "ascii";
     case Protocol::kBinary:
@@ -67,8 +68,9 @@ constexpr auto kLines = std::to_array<Line>({
     {"cas_enabled"},
     {"tcp_backlog"},
     {"binding_protocol", protocol_text},
-    {"auth_enabled_sasl", no},
-    {"auth_enabled_ascii", no},
+    {"auth_enabled_sasl"},
+    {"auth_enabled_ascii",
+     [](const Config& config, std::uint64_t) { return config.auth.file.empty() ? "no" : config.auth.file; }},
     {"item_size_max"},
     {"maxconns_fast"},
     {"hashpower_init"},

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -28,11 +29,12 @@ using AddressList = std::unique_ptr<addrinfo, AddressListDeleter>;
 
 std::string display(const ListenAddress& address) {
   const std::string host = address.host.empty() ? "*" : address.host;
-  return host.find(':') == std::string::npos ? host + ":" + std::to_string(address.port)
-                                             : "[" + host + "]:" + std::to_string(address.port);
+  const std::string transport = address.kind == ListenAddress::Kind::kUdp ? "UDP " : "";
+  const std::string port = std::to_string(address.port);
+  return transport + (host.find(':') == std::string::npos ? host + ":" + port : "[" + host + "]:" + port);
 }
 
-Status tcp_error(const ListenAddress& address, const char* step, int error) {
+Status address_error(const ListenAddress& address, const char* step, int error) {
   std::string message = "cannot listen on " + display(address) + ": ";
   switch (error) {
     case EADDRINUSE:
@@ -74,7 +76,7 @@ Status unix_error(const ListenAddress& address, const char* step, int error) {
 Result<AddressList> resolve(const ListenAddress& address) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_socktype = address.kind == ListenAddress::Kind::kUdp ? SOCK_DGRAM : SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   const bool all = address.host.empty() || address.host == "*";
   addrinfo* list = nullptr;
@@ -91,6 +93,12 @@ void set_port(sockaddr* address, std::uint16_t port) {
   if (address->sa_family == AF_INET6) reinterpret_cast<sockaddr_in6*>(address)->sin6_port = htons(port);
 }
 
+void close_keeping_errno(int descriptor) {
+  const int error = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  errno = error;
+}
+
 // The address the socket is bound to, with the real port.
 ListenAddress bound_address(int descriptor, const ListenAddress& asked) {
   ListenAddress bound = asked;
@@ -104,54 +112,94 @@ ListenAddress bound_address(int descriptor, const ListenAddress& asked) {
   return bound;
 }
 
-// The listener, or the step that failed with errno set.
-const char* listen_on(const addrinfo& address, int backlog, int& descriptor) {
+// A bound socket in `descriptor`, or the step that failed with errno set. `early_option` of SOL_SOCKET is set
+// before the socket is bound; 0: none.
+const char* bind_to(const addrinfo& address, int early_option, int& descriptor) {
   const int on = 1;
-  descriptor = socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, address.ai_protocol);
+  descriptor = socket(address.ai_family, address.ai_socktype | SOCK_CLOEXEC, address.ai_protocol);
   if (descriptor < 0) return "socket";
-  if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return "SO_REUSEADDR";
+  if (early_option != 0 && setsockopt(descriptor, SOL_SOCKET, early_option, &on, sizeof on) != 0)
+    return "setsockopt";
   // An IPv6 listener takes IPv6 only: the IPv4 address has a listener of its own.
   if (address.ai_family == AF_INET6 &&
       setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
     return "IPV6_V6ONLY";
   }
   if (bind(descriptor, address.ai_addr, address.ai_addrlen) != 0) return "bind";
-  if (::listen(descriptor, backlog) != 0) return "listen";
   return nullptr;
 }
 
-// One listener per address of the list. EADDRINUSE with `ephemeral` asks the caller to try again.
-Status listen_on_all(const ListenAddress& asked, const addrinfo* list, int backlog,
-                     std::vector<Listener>& listeners, int& error) {
+// Opens the sockets of one address and appends them; on failure the step, with errno set and nothing
+// appended.
+using OpenAddress =
+    std::function<const char*(addrinfo& address, const ListenAddress& asked, std::vector<Listener>& opened)>;
+
+const char* listen_on(int backlog, const addrinfo& address, const ListenAddress& asked,
+                      std::vector<Listener>& opened) {
+  int descriptor = -1;
+  const char* step = bind_to(address, SO_REUSEADDR, descriptor);
+  if (step == nullptr && ::listen(descriptor, backlog) != 0) step = "listen";
+  if (step == nullptr) {
+    opened.emplace_back(descriptor, bound_address(descriptor, asked));
+    return nullptr;
+  }
+  close_keeping_errno(descriptor);
+  return step;
+}
+
+// One socket for each worker, all bound to one address. The first is bound without SO_REUSEPORT, so that
+// another server on the address is an error; only then are others let in.
+const char* receive_on(unsigned workers, addrinfo& address, const ListenAddress& asked,
+                       std::vector<Listener>& opened) {
+  const int on = 1;
+  std::vector<Listener> sockets;
+  for (unsigned worker = 0; worker < workers; ++worker) {
+    int descriptor = -1;
+    const char* step = bind_to(address, worker == 0 ? 0 : SO_REUSEPORT, descriptor);
+    if (step == nullptr && worker == 0 &&
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
+      step = "SO_REUSEPORT";
+    }
+    if (step != nullptr) {
+      close_keeping_errno(descriptor);
+      return step;
+    }
+    sockets.emplace_back(descriptor, bound_address(descriptor, asked));
+    set_port(address.ai_addr, sockets.front().bound().port);
+  }
+  for (Listener& socket : sockets) opened.push_back(std::move(socket));
+  return nullptr;
+}
+
+// The sockets of all addresses of the list. EADDRINUSE with `ephemeral` asks the caller to try again.
+Status open_all(const ListenAddress& asked, addrinfo* list, const OpenAddress& open,
+                std::vector<Listener>& listeners, int& error) {
   std::uint16_t port = asked.port;
   Status failure;
   error = 0;
-  for (const addrinfo* address = list; address != nullptr; address = address->ai_next) {
+  for (addrinfo* address = list; address != nullptr; address = address->ai_next) {
     set_port(address->ai_addr, port);
-    int descriptor = -1;
-    const char* step = listen_on(*address, backlog, descriptor);
+    const char* step = open(*address, asked, listeners);
     if (step == nullptr) {
-      listeners.emplace_back(descriptor, bound_address(descriptor, asked));
       port = listeners.back().bound().port;
       continue;
     }
     error = errno;
-    failure = tcp_error(asked, step, error);
-    if (descriptor >= 0) ::close(descriptor);
+    failure = address_error(asked, step, error);
     // A machine without IPv6 (or IPv4) still serves the other addresses of the name.
     if (error != EAFNOSUPPORT && error != EADDRNOTAVAIL) return failure;
   }
   return listeners.empty() ? failure : Status();
 }
 
-Result<std::vector<Listener>> listen_tcp(const ListenAddress& asked, int backlog) {
+Result<std::vector<Listener>> open_address(const ListenAddress& asked, const OpenAddress& open) {
   auto list = resolve(asked);
   if (!list) return list.status();
   const bool ephemeral = asked.port == 0;
   for (int attempt = 1;; ++attempt) {
     std::vector<Listener> listeners;
     int error = 0;
-    Status status = listen_on_all(asked, list.value().get(), backlog, listeners, error);
+    Status status = open_all(asked, list.value().get(), open, listeners, error);
     if (status) return listeners;
     if (!ephemeral || error != EADDRINUSE || attempt == kEphemeralAttempts) return status;
   }
@@ -234,26 +282,50 @@ ListenerInfo Listener::info() const {
   info.tag = bound_.tag;
   if (is_unix()) {
     info.name = "unix:" + bound_.path;
-  } else if (bound_.host.find(':') != std::string::npos) {
-    info.name = "tcp6:[" + bound_.host + "]:" + std::to_string(bound_.port);
+    return info;
+  }
+  const std::string transport = bound_.kind == ListenAddress::Kind::kUdp ? "udp" : "tcp";
+  if (bound_.host.find(':') != std::string::npos) {
+    info.name = transport + "6:[" + bound_.host + "]:" + std::to_string(bound_.port);
   } else {
-    info.name = "tcp:" + bound_.host + ":" + std::to_string(bound_.port);
+    info.name = transport + ":" + bound_.host + ":" + std::to_string(bound_.port);
   }
   return info;
 }
 
 Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses, int backlog) {
+  const OpenAddress listen = [backlog](addrinfo& address, const ListenAddress& asked,
+                                       std::vector<Listener>& opened) {
+    return listen_on(backlog, address, asked, opened);
+  };
   std::vector<Listener> all;
   for (const ListenAddress& address : addresses) {
+    if (address.kind == ListenAddress::Kind::kUdp) continue;
     if (address.kind == ListenAddress::Kind::kUnix) {
       auto listener = listen_unix(address, backlog);
       if (!listener) return listener.status();
       all.push_back(std::move(listener.value()));
       continue;
     }
-    auto listeners = listen_tcp(address, backlog);
+    auto listeners = open_address(address, listen);
     if (!listeners) return listeners.status();
     for (Listener& listener : listeners.value()) all.push_back(std::move(listener));
+  }
+  return all;
+}
+
+Result<std::vector<Listener>> open_datagram_sockets(const std::vector<ListenAddress>& addresses,
+                                                    unsigned workers) {
+  const OpenAddress receive = [workers](addrinfo& address, const ListenAddress& asked,
+                                        std::vector<Listener>& opened) {
+    return receive_on(workers, address, asked, opened);
+  };
+  std::vector<Listener> all;
+  for (const ListenAddress& address : addresses) {
+    if (address.kind != ListenAddress::Kind::kUdp) continue;
+    auto sockets = open_address(address, receive);
+    if (!sockets) return sockets.status();
+    for (Listener& socket : sockets.value()) all.push_back(std::move(socket));
   }
   return all;
 }

@@ -1,4 +1,4 @@
-// Listening sockets: TCP over IPv4 and IPv6, and UNIX sockets.
+// Listening sockets: TCP over IPv4 and IPv6, UNIX sockets, and the UDP sockets of the workers.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace ringcached::net {
 
-// Owns a bound, listening descriptor, and the socket file of a UNIX one.
+// Owns a bound, listening (or datagram) descriptor, and the socket file of a UNIX one.
 class Listener {
  public:
   Listener(int descriptor, ListenAddress bound) : descriptor_(descriptor), bound_(std::move(bound)) {}
@@ -22,7 +22,7 @@ class Listener {
   int descriptor() const { return descriptor_; }
   const ListenAddress& bound() const { return bound_; }
   bool is_unix() const { return bound_.kind == ListenAddress::Kind::kUnix; }
-  // "tcp:127.0.0.1:11211", "tcp6:[::1]:11211", "unix:/path"
+  // "tcp:127.0.0.1:11211", "tcp6:[::1]:11211", "unix:/path", "udp:..." and "udp6:..." as the TCP ones
   ListenerInfo info() const;
   // Gives the descriptor away; the destructor still removes the socket file.
   int release_descriptor();
@@ -36,9 +36,16 @@ class Listener {
   unsigned long file_device_ = 0, file_inode_ = 0;
 };
 
-// Opens all of them, a name that stands for several addresses giving several listeners. With port 0 all
-// addresses of one entry get the same port. On failure none is left open; the message names address, cause
-// and remedy.
+// Opens all TCP and UNIX ones, a name that stands for several addresses giving several listeners. With port 0
+// all addresses of one entry get the same port. On failure none is left open; the message names address,
+// cause and remedy.
 Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses, int backlog);
+
+// Opens all UDP ones, `workers` sockets for each address, in this order: those of the first address, one for
+// each worker, then those of the next. The kernel spreads the datagrams over the sockets of an address by
+// their source, so one client's reach one worker. Another server on the address is found, although the
+// sockets share it among themselves.
+Result<std::vector<Listener>> open_datagram_sockets(const std::vector<ListenAddress>& addresses,
+                                                    unsigned workers);
 
 }  // namespace ringcached::net

@@ -28,7 +28,8 @@ namespace ringcached::net {
 namespace {
 
 constexpr unsigned kWorkersMax = 1024;
-constexpr unsigned kReceiveBuffersMax = 32768;  // the kernel's limit of a buffer ring
+constexpr unsigned kReceiveBuffersMax = 32768;      // the kernel's limit of a buffer ring
+constexpr unsigned kDatagramBufferBytesMin = 2048;  // what an Ethernet frame carries, and the overhead
 constexpr unsigned kCompletionsPerSubmission = 8;
 constexpr unsigned kAcceptorSubmissions = 256;
 
@@ -46,6 +47,13 @@ Status check(const NetworkOptions& options) {
   }
   if (options.receive_buffer_bytes < 64 || options.receive_buffer_bytes > (1U << 30)) {
     return invalid("receive_buffer_bytes must be 64 to 1 GiB");
+  }
+  const auto is_datagram = [](const ListenAddress& address) {
+    return address.kind == ListenAddress::Kind::kUdp;
+  };
+  if (options.receive_buffer_bytes < kDatagramBufferBytesMin &&
+      std::ranges::any_of(options.listeners, is_datagram)) {
+    return invalid("receive_buffer_bytes must be at least 2048 with UDP");
   }
   if (options.output_low_water > options.output_high_water)
     return invalid("output_low_water is above output_high_water");
@@ -111,7 +119,8 @@ class NetworkImplementation final : public Network {
 
   NetworkOptions options_;
   NetworkHandler& handler_;
-  std::vector<Listener> listeners_;  // until start() gives them to the acceptor
+  std::vector<Listener> listeners_;         // until start() gives them to the acceptor
+  std::vector<Listener> datagram_sockets_;  // of each address one for each worker; until start()
   std::vector<ListenerInfo> listener_infos_;
   std::vector<ListenAddress> bound_;
   std::vector<std::unique_ptr<Ring>> worker_rings_;  // until start()
@@ -140,6 +149,12 @@ Status NetworkImplementation::create() {
   for (const Listener& listener : listeners_) {
     listener_infos_.push_back(listener.info());
     bound_.push_back(listener.bound());
+  }
+  auto sockets = open_datagram_sockets(options_.listeners, options_.workers);
+  if (!sockets) return sockets.status();
+  datagram_sockets_ = std::move(sockets.value());
+  for (std::size_t i = 0; i < datagram_sockets_.size(); i += options_.workers) {
+    bound_.push_back(datagram_sockets_[i].bound());
   }
   return create_rings();
 }
@@ -197,11 +212,16 @@ Status NetworkImplementation::start_workers(StartGate& gate) {
   for (unsigned i = 0; i < options_.workers; ++i) {
     auto handler = handler_.make_worker(i);
     if (handler == nullptr) return {StatusCode::kInternal, "the handler made no worker"};
+    std::vector<Listener> sockets;
+    for (std::size_t j = i; j < datagram_sockets_.size(); j += options_.workers) {
+      sockets.push_back(std::move(datagram_sockets_[j]));
+    }
     workers_.push_back(std::make_unique<Worker>(i, options_, system_clock(), listener_infos_,
                                                 connection_count_, std::move(worker_rings_[i]),
-                                                std::move(handler)));
+                                                std::move(handler), std::move(sockets)));
   }
   worker_rings_.clear();
+  datagram_sockets_.clear();
   const std::vector<unsigned> cpus = allowed_cpus();
   for (unsigned i = 0; i < options_.workers; ++i) {
     const unsigned cpu = cpus[i % cpus.size()];
@@ -265,6 +285,11 @@ NetworkStats NetworkImplementation::stats() const {
     stats.sends_short += counters.sends_short.get();
     stats.stale_completions += counters.stale_completions.get();
     stats.output_blocks += worker->output_blocks();
+    stats.datagrams_received += counters.datagrams_received.get();
+    stats.datagrams_sent += counters.datagrams_sent.get();
+    stats.datagrams_malformed += counters.datagrams_malformed.get();
+    stats.datagram_replies_dropped += counters.datagram_replies_dropped.get();
+    stats.datagram_send_errors += counters.datagram_send_errors.get();
   }
   const AcceptorCounters& counters = acceptor_->counters();
   stats.current_connections = connection_count_.load(std::memory_order_relaxed);
@@ -308,6 +333,23 @@ std::vector<ConnectionInfo> NetworkImplementation::connections() const {
     info.state = "conn_listening";
     infos.push_back(std::move(info));
   }
+  const auto idle_seconds = [this](std::uint32_t now, std::uint32_t then) {
+    const std::uint32_t ticks = now > then ? now - then : 0;
+    const auto idle = std::chrono::duration_cast<std::chrono::seconds>(ticks * options_.tick);
+    return static_cast<std::uint64_t>(idle.count());
+  };
+  for (const auto& worker : workers_) {
+    worker->for_each_datagram_socket([&](const DatagramSocket& socket) {
+      ConnectionInfo info;
+      info.descriptor = socket.info().descriptor;
+      info.peer = info.listener = socket.info().name;
+      info.is_datagram = true;
+      info.state = state_name(PublishedConnection::State::kRead);
+      info.worker = worker->index();
+      info.idle_seconds = idle_seconds(worker->tick(), socket.receive_tick());
+      infos.push_back(std::move(info));
+    });
+  }
   for (const auto& worker : workers_) {
     const std::uint32_t tick = worker->tick();
     worker->for_each_published([&](const PublishedConnection::Snapshot& snapshot) {
@@ -318,9 +360,7 @@ std::vector<ConnectionInfo> NetworkImplementation::connections() const {
       info.listener = listener.name;
       info.state = state_name(snapshot.state);
       info.worker = worker->index();
-      const std::uint32_t ticks = tick > snapshot.receive_tick ? tick - snapshot.receive_tick : 0;
-      const auto idle = std::chrono::duration_cast<std::chrono::seconds>(ticks * options_.tick);
-      info.idle_seconds = static_cast<std::uint64_t>(idle.count());
+      info.idle_seconds = idle_seconds(tick, snapshot.receive_tick);
       infos.push_back(std::move(info));
     });
   }

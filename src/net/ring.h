@@ -64,9 +64,15 @@ class Ring {
   // result: bytes in a lent buffer; 0 at the end of the stream; -ENOBUFS when no buffer is left, at once if
   // there is none when it is queued.
   virtual void receive_multishot(int socket, Token token) = 0;
-  // One send per socket at a time. `data` may be sent short; the caller sends the rest.
+  // For a datagram socket; net/datagram.h reads what it puts into a lent buffer. `shape` says how much room
+  // the sender's address and control data get and belongs to the operation; so does nothing it refers to,
+  // which is not looked at. result: bytes of the buffer in use; otherwise as receive_multishot, but for the
+  // end of the stream, which there is none of. A datagram without payload may end the operation (no kMore).
+  virtual void receive_datagram_multishot(int socket, const msghdr& shape, Token token) = 0;
+  // One send per stream socket at a time. `data` may be sent short; the caller sends the rest.
   virtual void send(int socket, std::span<const char> data, Token token) = 0;
-  // `message` and everything it refers to belong to the operation.
+  // `message` and everything it refers to belong to the operation. On a datagram socket it is one datagram,
+  // sent whole or not at all, and any number may be under way; their order is not kept.
   virtual void send_message(int socket, const msghdr& message, Token token) = 0;
   // Cancels the operation queued with `target`. Completes with 0, -ENOENT or -EALREADY, before or after the
   // target's own final completion.

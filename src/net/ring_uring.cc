@@ -81,6 +81,7 @@ class UringRing final : public Ring {
   Status enable() override;
   void accept_multishot(int listener, Token token) override;
   void receive_multishot(int socket, Token token) override;
+  void receive_datagram_multishot(int socket, const msghdr& shape, Token token) override;
   void send(int socket, std::span<const char> data, Token token) override;
   void send_message(int socket, const msghdr& message, Token token) override;
   void cancel(Token target, Token token) override;
@@ -264,6 +265,17 @@ void UringRing::accept_multishot(int listener, Token token) {
 void UringRing::receive_multishot(int socket, Token token) {
   RC_DCHECK(buffers_.count() != 0);
   io_uring_sqe* sqe = queue(IORING_OP_RECV, socket, token);
+  sqe->ioprio = IORING_RECV_MULTISHOT;
+  sqe->flags = IOSQE_BUFFER_SELECT;
+  sqe->buf_group = kBufferGroup;
+}
+
+void UringRing::receive_datagram_multishot(int socket, const msghdr& shape, Token token) {
+  RC_DCHECK(buffers_.count() != 0);
+  io_uring_sqe* sqe = queue(IORING_OP_RECVMSG, socket, token);
+  sqe->addr = reinterpret_cast<std::uint64_t>(&shape);
+  sqe->len = 1;
+  // Without MSG_TRUNC: the flag in what was received tells of a datagram that was cut.
   sqe->ioprio = IORING_RECV_MULTISHOT;
   sqe->flags = IOSQE_BUFFER_SELECT;
   sqe->buf_group = kBufferGroup;

@@ -25,6 +25,10 @@ enum class Operation : std::uint8_t {
   kWake,
   kHandoff,  // arrives at a worker; result is the accepted descriptor
   kPost,     // the acceptor's side of a hand-off
+  // Of datagram sockets; the slot is the socket's number. For a send the generation is that of its datagram.
+  kReceiveDatagram,
+  kSendDatagram,
+  kCancelDatagram,
 };
 
 inline constexpr std::uint32_t kTokenGenerationMax = (1U << 24) - 1;

@@ -25,7 +25,8 @@ bool is_transient(int result) {
 
 Worker::Worker(unsigned index, const NetworkOptions& options, const Clock& clock,
                std::span<const ListenerInfo> listeners, std::atomic<std::uint32_t>& connections,
-               std::unique_ptr<Ring> ring, std::unique_ptr<WorkerHandler> handler)
+               std::unique_ptr<Ring> ring, std::unique_ptr<WorkerHandler> handler,
+               std::vector<Listener> datagram_sockets)
     : clock_(clock),
       connection_count_(connections),
       ring_(std::move(ring)),
@@ -33,7 +34,12 @@ Worker::Worker(unsigned index, const NetworkOptions& options, const Clock& clock
       connections_(options.connections_max + kSpareSlots),
       handler_(std::move(handler)),
       batch_(kBatch),
-      start_ns_(clock.monotonic_ns()) {}
+      start_ns_(clock.monotonic_ns()) {
+  for (Listener& socket : datagram_sockets) {
+    const auto number = static_cast<std::uint32_t>(datagram_sockets_.size());
+    datagram_sockets_.push_back(std::make_unique<DatagramSocket>(context_, number, std::move(socket)));
+  }
+}
 
 Worker::~Worker() = default;
 
@@ -43,6 +49,10 @@ Status Worker::begin() {
   ring_->timeout(context_.options.tick, make_token(Operation::kTimer));
   handler_->on_start();
   ring_->arm_wake(make_token(Operation::kWake));
+  if (!datagram_sockets_.empty()) datagram_handler_ = handler_->make_datagram_handler();
+  if (datagram_handler_ != nullptr) {
+    for (const auto& socket : datagram_sockets_) socket->begin(*datagram_handler_);
+  }
   return {};
 }
 
@@ -61,7 +71,8 @@ bool Worker::run_once() {
   recycle_buffers();
   if (!context_.stopping || connections_.taken() != 0) return true;
   if (adopted_ < stop_descriptors_.load(std::memory_order_acquire)) return true;
-  handler_->on_stop();
+  if (!datagram_sockets_ended()) return true;
+  end();
   return false;
 }
 
@@ -84,8 +95,27 @@ void Worker::dispatch(const Completion& completion) {
       return on_timer();
     case Operation::kWake:
       return on_wake();
+    case Operation::kReceiveDatagram:
+    case Operation::kSendDatagram:
+    case Operation::kCancelDatagram:
+      return dispatch_to_datagram_socket(completion);
     default:
       drop_stale(completion);
+  }
+}
+
+// These sockets live as long as the worker: no completion can be stale.
+void Worker::dispatch_to_datagram_socket(const Completion& completion) {
+  const std::uint32_t number = token_slot(completion.token);
+  RC_CHECK(number < datagram_sockets_.size());
+  DatagramSocket& socket = *datagram_sockets_[number];
+  switch (token_operation(completion.token)) {
+    case Operation::kReceiveDatagram:
+      return socket.on_receive(completion);
+    case Operation::kSendDatagram:
+      return socket.on_send(completion);
+    default:
+      return socket.on_cancel();
   }
 }
 
@@ -153,6 +183,8 @@ void Worker::on_timer() {
   context_.wheel.advance(tick,
                          [](IdleWheel::Entry& entry) { static_cast<ClientConnection&>(entry).on_due(); });
   context_.output.blocks.trim();
+  for (const auto& socket : datagram_sockets_) socket->on_tick();
+  if (datagram_handler_ != nullptr) datagram_handler_->on_tick();
   handler_->on_tick();
   if (context_.stopping && now_ns >= stop_deadline_ns_) force_close_all();
 }
@@ -191,6 +223,7 @@ void Worker::recycle_buffers() {
     --free;
     context_.starved.pop_front().feed();
   }
+  for (const auto& socket : datagram_sockets_) socket->feed();
 }
 
 // --- The end
@@ -205,11 +238,23 @@ void Worker::stop_step() {
   connections_.for_each_taken([&](ClientConnection& connection) {
     if (!connection.stop_if_served(stop_turn_)) again_ = true;
   });
+  for (const auto& socket : datagram_sockets_) socket->stop();
+}
+
+bool Worker::datagram_sockets_ended() const {
+  return std::ranges::all_of(datagram_sockets_, [](const auto& socket) { return socket->ended(); });
+}
+
+void Worker::end() {
+  for (const auto& socket : datagram_sockets_) socket->close();
+  datagram_handler_.reset();
+  handler_->on_stop();
 }
 
 void Worker::force_close_all() {
   connections_.for_each_taken(
       [](ClientConnection& connection) { connection.close_now(CloseReason::kShutdown); });
+  for (const auto& socket : datagram_sockets_) socket->abandon_replies();
 }
 
 }  // namespace ringcached::net

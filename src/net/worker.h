@@ -1,4 +1,5 @@
-// One worker: a ring, its receive buffers, and any number of connections, driven turn by turn.
+// One worker: a ring, its receive buffers, any number of connections, and a socket for each UDP address,
+// driven turn by turn.
 //
 //   turn:  wait (one submit_and_wait) -> reap all completions -> dispatch each to its connection
 //          -> rounds: every connection with input is shown it, those that yield again and again behind the
@@ -18,7 +19,9 @@
 #include "base/clock.h"
 #include "base/slot_pool.h"
 #include "net/connection.h"
+#include "net/datagram_socket.h"
 #include "net/handoff.h"
+#include "net/listener.h"
 #include "net/ring.h"
 #include "net/worker_context.h"
 #include "ringcached/network.h"
@@ -32,7 +35,8 @@ class Worker {
   // worker.
   Worker(unsigned index, const NetworkOptions& options, const Clock& clock,
          std::span<const ListenerInfo> listeners, std::atomic<std::uint32_t>& connections,
-         std::unique_ptr<Ring> ring, std::unique_ptr<WorkerHandler> handler);
+         std::unique_ptr<Ring> ring, std::unique_ptr<WorkerHandler> handler,
+         std::vector<Listener> datagram_sockets = {});
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -61,6 +65,11 @@ class Worker {
     });
   }
 
+  template <typename Visit>
+  void for_each_datagram_socket(Visit visit) const {
+    for (const auto& socket : datagram_sockets_) visit(*socket);
+  }
+
   // --- For tests, between turns.
   std::uint32_t open_connections() const { return connections_.taken(); }
   template <typename Visit>
@@ -73,6 +82,7 @@ class Worker {
   void dispatch(const Completion& completion);
   void dispatch_to_connection(const Completion& completion);
   void drop_stale(const Completion& completion);
+  void dispatch_to_datagram_socket(const Completion& completion);
   void adopt(AcceptedDescriptor accepted);
   void on_wake();
   void on_timer();
@@ -82,6 +92,8 @@ class Worker {
   void recycle_buffers();
   void stop_step();
   void force_close_all();
+  bool datagram_sockets_ended() const;
+  void end();
 
   const Clock& clock_;
   std::atomic<std::uint32_t>& connection_count_;
@@ -90,6 +102,8 @@ class Worker {
   WorkerContext context_;
   SlotPool<ClientConnection> connections_;
   std::unique_ptr<WorkerHandler> handler_;
+  std::unique_ptr<DatagramHandler> datagram_handler_;
+  std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;  // by number; immutable
   std::vector<Completion> batch_;
   const std::uint64_t start_ns_;
   bool again_ = false;  // on_turn has work left

@@ -27,6 +27,8 @@ struct WorkerCounters {
   Counter receive_buffers_exhausted, receives_paused;
   Counter sends_short, stale_completions;
   Counter connections_closed;
+  Counter datagrams_received, datagrams_sent, datagrams_malformed;
+  Counter datagram_replies_dropped, datagram_send_errors;
 };
 
 // Of a listener, what its connections say about it.

@@ -2,27 +2,13 @@
 
 #include <array>
 
+#include "protocol/big_endian.h"
 #include "protocol/parser.h"
 
 namespace ringcached::protocol {
 namespace {
 
 constexpr char kResponseMagic = static_cast<char>(0x81);
-
-template <typename T>
-T load_big_endian(const char* from) {
-  T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) {
-    value = static_cast<T>(value << 8 | static_cast<unsigned char>(from[i]));
-  }
-  return value;
-}
-
-template <typename T>
-char* store_big_endian(char* out, T value) {
-  for (std::size_t i = sizeof(T); i > 0; --i) *out++ = static_cast<char>(value >> (8 * (i - 1)) & 0xff);
-  return out;
-}
 
 BinaryHeader read_header(const char* from) {
   return {.opcode = static_cast<std::uint8_t>(from[1]),

@@ -31,6 +31,7 @@ enum class BinaryStatus : std::uint16_t {
 
 // What is asked for, without the quiet bit, which is BinaryRequest::quiet.
 enum class BinaryCommand : std::uint8_t {
+  // about one item
   kGet,
   kGetKey,
   kSet,
@@ -44,6 +45,7 @@ enum class BinaryCommand : std::uint8_t {
   kTouch,
   kGetAndTouch,
   kGetKeyAndTouch,
+  // about the connection or the server
   kFlush,
   kQuit,
   kNoop,
@@ -53,6 +55,13 @@ enum class BinaryCommand : std::uint8_t {
   kSaslAuth,
   kSaslStep,
 };
+
+inline constexpr bool is_item_command(BinaryCommand command) {
+  return command <= BinaryCommand::kGetKeyAndTouch;
+}
+inline constexpr bool is_binary_storage(BinaryCommand command) {
+  return command >= BinaryCommand::kSet && command <= BinaryCommand::kPrepend;
+}
 
 // The header in host byte order.
 struct BinaryHeader {

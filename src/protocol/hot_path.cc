@@ -113,31 +113,94 @@ bool parse_hot_set(const char* line, const char* end, std::uint64_t spaces, Requ
   return true;
 }
 
+// The words behind the key, or behind the length of ms: flags without an argument, and the opaque, the times
+// and the client flags. Whatever is remarkable about them goes the general way.
+constexpr MetaLetters kPlainFlags("cfhklqstuv");
+
+bool read_hot_flag(const char* word, const char* end, MetaRequest& request) {
+  const char letter = *word;
+  if (request.has(letter)) return false;
+  std::uint32_t number = 0;
+  if (letter == 'O') {
+    if (static_cast<std::size_t>(end - word) > kOpaqueBytesMax) return false;
+    request.opaque = {word, static_cast<std::size_t>(end - word)};
+  } else if (letter == 'T') {
+    if (!read_digits(word + 1, end, number)) return false;
+    request.ttl = static_cast<std::int32_t>(number);
+  } else if (letter == 'F') {
+    if (!read_digits(word + 1, end, request.client_flags)) return false;
+  } else if (end - word != 1 || !kPlainFlags.has(letter)) {
+    return false;
+  }
+  request.add_flag(letter);
+  return true;
+}
+
+// The end of the word that begins at `word`, and the space behind it taken from `spaces`.
+const char* take_word(const char* line, const char* end, std::uint64_t& spaces) {
+  if (spaces == 0) return end;
+  const char* const word_end = line + std::countr_zero(spaces);
+  spaces &= spaces - 1;
+  return word_end;
+}
+
+constexpr std::size_t kMetaCommandBytes = 3;  // "mg " and "ms "
+
+bool parse_hot_meta(MetaCommand command, const char* line, const char* end, std::uint64_t spaces,
+                    MetaRequest& request) {
+  const int words_max = static_cast<int>(kMetaTokensMax) - 2;  // as many spaces behind the command's own
+  if (std::popcount(spaces) > words_max) return false;
+  const char* const key = line + kMetaCommandBytes;
+  const char* word_end = take_word(line, end, spaces);
+  if (key >= word_end) return false;
+  request.start(command, {key, static_cast<std::size_t>(word_end - key)});
+  if (command == MetaCommand::kSet) {
+    const char* const length = word_end + 1;
+    if (length >= end) return false;
+    word_end = take_word(line, end, spaces);
+    if (!read_digits(length, word_end, request.value_bytes)) return false;
+  }
+  while (word_end != end) {
+    const char* const word = word_end + 1;
+    if (word >= end) return false;
+    word_end = take_word(line, end, spaces);
+    if (word == word_end || !read_hot_flag(word, word_end, request)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-std::size_t parse_hot(std::string_view input, Request& request) {
+HotLine parse_hot(std::string_view input, Request& request, MetaRequest& meta) {
   const Marks marks = find_marks(input);
-  if (marks.newlines == 0) return 0;
+  if (marks.newlines == 0) return {};
   const auto newline = static_cast<std::size_t>(std::countr_zero(marks.newlines));
-  if (newline <= kCommandBytes) return 0;
+  if (newline <= kCommandBytes) return {};
   const char* const line = input.data();
   const char* const end = line + newline - (line[newline - 1] == '\r' ? 1 : 0);
+  const std::uint64_t spaces = marks.spaces & ((std::uint64_t{1} << newline) - 1);
   // The spaces behind the command's own, in front of the newline.
-  const std::uint64_t spaces = marks.spaces & ((std::uint64_t{1} << newline) - 1) & ~std::uint64_t{0xf};
+  constexpr std::uint64_t kCommandMask = (std::uint64_t{1} << kCommandBytes) - 1;
+  constexpr std::uint64_t kMetaCommandMask = (std::uint64_t{1} << kMetaCommandBytes) - 1;
   bool done = false;
+  bool is_meta = false;
   if (std::memcmp(line, "get ", kCommandBytes) == 0) {
-    done = parse_hot_get(line, end, spaces, request);
+    done = parse_hot_get(line, end, spaces & ~kCommandMask, request);
   } else if (std::memcmp(line, "set ", kCommandBytes) == 0) {
-    done = parse_hot_set(line, end, spaces, request);
+    done = parse_hot_set(line, end, spaces & ~kCommandMask, request);
+  } else if (std::memcmp(line, "mg ", kMetaCommandBytes) == 0) {
+    done = is_meta = parse_hot_meta(MetaCommand::kGet, line, end, spaces & ~kMetaCommandMask, meta);
+  } else if (std::memcmp(line, "ms ", kMetaCommandBytes) == 0) {
+    done = is_meta = parse_hot_meta(MetaCommand::kSet, line, end, spaces & ~kMetaCommandMask, meta);
   }
-  return done ? newline + 1 : 0;
+  return {done ? newline + 1 : 0, is_meta};
 }
 
 #else
 
 // memchr and the general way serve other processors.
-std::size_t parse_hot(std::string_view /*input*/, Request& /*request*/) {
-  return 0;
+HotLine parse_hot(std::string_view /*input*/, Request& /*request*/, MetaRequest& /*meta*/) {
+  return {};
 }
 
 #endif

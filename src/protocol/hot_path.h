@@ -1,16 +1,22 @@
-// The two lines a cache reads nearly all the time, `get <key>` and `set <key> <flags> <exptime> <bytes>
-// [noreply]`, recognised in one pass over their bytes.
+// The lines a cache reads nearly all the time, recognised in one pass over their bytes: `get <key>`, `set
+// <key> <flags> <exptime> <bytes> [noreply]`, and `mg <key>` and `ms <key> <datalen>` with common flags.
 #pragma once
 
 #include <cstddef>
 #include <string_view>
 
+#include "protocol/meta.h"
 #include "protocol/request.h"
 
 namespace ringcached::protocol {
 
-// The length of the line with its terminator if `input` begins with such a line, short and plainly written,
-// and `request` is filled exactly as parse_classic() would. 0 otherwise, which says nothing about the line.
-std::size_t parse_hot(std::string_view input, Request& request);
+struct HotLine {
+  std::size_t bytes = 0;  // with its terminator; 0: not such a line
+  bool is_meta = false;   // `meta` is filled, else `request`
+};
+
+// If `input` begins with such a line, short and plainly written, the request is filled exactly as
+// parse_classic() or parse_meta() would. Zero bytes otherwise, which says nothing about the line.
+HotLine parse_hot(std::string_view input, Request& request, MetaRequest& meta);
 
 }  // namespace ringcached::protocol

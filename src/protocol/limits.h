@@ -17,6 +17,10 @@ inline constexpr std::size_t kCompleteLineBytesMax = 16384;
 inline constexpr std::size_t kMultigetLineBytesMax = std::size_t{8} << 20;
 inline constexpr std::size_t kMetaTokensMax = 20;
 inline constexpr std::size_t kOpaqueBytesMax = 32;  // with the letter O
+// Text login (section 12): a line that is shorter, its LF not counted, ends the connection; a longer token is
+// refused.
+inline constexpr std::size_t kLoginLineBytesMin = 6;
+inline constexpr std::size_t kLoginTokenBytesMax = 16384;
 // Largest announced value: 2^31 - 1 - 2.
 inline constexpr std::int64_t kValueBytesMax = 2147483645;
 

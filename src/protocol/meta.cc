@@ -150,7 +150,7 @@ Fault read_debug(std::string_view words, MetaRequest& request) {
 }
 
 ParseResult finish(Fault fault, std::size_t line_bytes, std::uint64_t swallow = 0) {
-  if (fault.empty()) return {.kind = ParseKind::kRequest, .consumed = line_bytes};
+  if (fault.empty()) return {.kind = ParseKind::kMeta, .consumed = line_bytes};
   return {.kind = ParseKind::kError, .consumed = line_bytes, .swallow = swallow, .reply = fault};
 }
 
@@ -163,12 +163,6 @@ ParseResult parse_meta_set(std::string_view words, std::size_t line_bytes, MetaR
 }
 
 }  // namespace
-
-void MetaRequest::add_flag(char letter) {
-  RC_CHECK(flag_count_ < kFlagsMax);
-  letters.add(letter);
-  order_[flag_count_++] = letter;
-}
 
 bool MetaRequest::decode_key() {
   const std::optional<std::size_t> bytes = decode_base64(key_word, decoded_key_.data());
@@ -200,10 +194,8 @@ std::optional<MetaCommand> find_meta_command(std::string_view word) {
 
 ParseResult parse_meta(MetaCommand command, std::string_view words, std::size_t line_bytes,
                        MetaRequest& request) {
-  request = MetaRequest();
-  request.command = command;
+  request.start(command, command == MetaCommand::kNoop ? std::string_view() : next_word(words));
   if (command == MetaCommand::kNoop) return finish({}, line_bytes);
-  request.key_word = next_word(words);
   if (request.key_word.empty()) return finish(reply::kBadFormat, line_bytes);
   if (command == MetaCommand::kDebug) return finish(read_debug(words, request), line_bytes);
   if (command == MetaCommand::kSet) return parse_meta_set(words, line_bytes, request);

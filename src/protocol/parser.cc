@@ -5,6 +5,7 @@
 #include "protocol/classic.h"
 #include "protocol/command_word.h"
 #include "protocol/hot_path.h"
+#include "protocol/meta.h"
 #include "protocol/reply.h"
 #include "protocol/scanner.h"
 
@@ -33,10 +34,10 @@ ParseResult refuse_unknown(const ScannedLine& line) {
 
 }  // namespace
 
-ParseResult parse_text(std::string_view input, LineScan& scan, Request& request) {
-  if (const std::size_t hot = parse_hot(input, request); hot != 0) {
+ParseResult parse_text(std::string_view input, LineScan& scan, Request& request, MetaRequest& meta) {
+  if (const HotLine hot = parse_hot(input, request, meta); hot.bytes != 0) {
     scan.searched = 0;
-    return {.kind = ParseKind::kRequest, .consumed = hot};
+    return {.kind = hot.is_meta ? ParseKind::kMeta : ParseKind::kRequest, .consumed = hot.bytes};
   }
   const ScannedLine line = scan_line(input, scan);
   switch (line.state) {
@@ -50,7 +51,11 @@ ParseResult parse_text(std::string_view input, LineScan& scan, Request& request)
       break;
   }
   std::string_view words = line.text;
-  const std::optional<Command> command = find_command(next_word(words));
+  const std::string_view word = next_word(words);
+  if (const std::optional<MetaCommand> command = find_meta_command(word)) {
+    return parse_meta(*command, words, line.bytes, meta);
+  }
+  const std::optional<Command> command = find_command(word);
   return command ? parse_classic(*command, words, line.bytes, request) : refuse_unknown(line);
 }
 

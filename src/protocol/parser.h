@@ -18,6 +18,7 @@ enum class ParseKind : std::uint8_t {
   kNeedMore,  // no complete line yet; nothing consumed
   kRequest,   // `request` is filled; `consumed` bytes of the line are used. A storage request's data block
               // follows.
+  kMeta,      // the same with the meta request
   kError,     // answer `reply` (unless `noreply`), after dropping `swallow` further bytes of input
   kClose,     // send `reply`, mostly empty, and close (overlong line, HTTP request); nothing is consumed
 };
@@ -45,8 +46,11 @@ inline constexpr Dialect choose_dialect(char first_byte) {
   return static_cast<unsigned char>(first_byte) == kBinaryRequestMagic ? Dialect::kBinary : Dialect::kText;
 }
 
-// Parses one request from the front of `input` (text dialect). `request` is only valid after kRequest.
-ParseResult parse_text(std::string_view input, LineScan& scan, Request& request);
+class MetaRequest;
+
+// Parses one request from the front of `input` (text dialect). `request` is only valid after kRequest, `meta`
+// after kMeta.
+ParseResult parse_text(std::string_view input, LineScan& scan, Request& request, MetaRequest& meta);
 
 // Splits the next word off the front of `words` (separated by one or more spaces); empty when none is left.
 std::string_view next_word(std::string_view& words);

@@ -52,11 +52,6 @@ char* write_digits(char* out, std::uint64_t value) {
   return end;
 }
 
-char* write_text(char* out, std::string_view text) {
-  std::memcpy(out, text.data(), text.size());
-  return out + text.size();
-}
-
 char* write_header_fields(char* out, std::string_view key, std::uint32_t client_flags, std::uint32_t bytes) {
   RC_DCHECK(key.size() <= kKeyBytesMax);
   out = write_text(out, "VALUE ");

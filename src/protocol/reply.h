@@ -1,9 +1,11 @@
 // Every line the text dialects answer with, and the writers of the few that carry numbers.
-// Sources: protocol specification sections 3, 5, 6, 7, 9, 10, 12, 13. All lines include their CR LF.
+// Sources: protocol specification sections 3, 5, 6, 7, 9, 10, 12, 13. All lines include their CR LF,
+// but for the return codes of the meta commands.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -86,6 +88,7 @@ inline constexpr std::string_view kCrawlerUnknown = "ERROR an unknown error happ
 inline constexpr std::string_view kCrawlerDisabled = "CLIENT_ERROR lru crawler disabled\r\n";
 inline constexpr std::string_view kMetadumpNotAllowed = "ERROR metadump not allowed\r\n";
 inline constexpr std::string_view kKeyDumpNotAllowed = "ERROR key dump not allowed\r\n";
+inline constexpr std::string_view kMgdumpEnd = "EN\r\n";
 inline constexpr std::string_view kDumpLocked = "ERROR locked try again later\r\n";
 inline constexpr std::string_view kTlsNotEnabled = "Error TLS not enabled\r\n";
 
@@ -106,12 +109,14 @@ inline constexpr std::string_view kWatchNotAllowed = "CLIENT_ERROR watch command
 inline constexpr std::string_view kWatcherTooMany = "WATCHER_TOO_MANY log watcher limit reached\r\n";
 inline constexpr std::string_view kWatcherFailed = "WATCHER_FAILED failed to add log watcher\r\n";
 
-// Meta commands (section 6).
-inline constexpr std::string_view kMetaHit = "HD\r\n";
-inline constexpr std::string_view kMetaMiss = "EN\r\n";
-inline constexpr std::string_view kMetaNotFound = "NF\r\n";
-inline constexpr std::string_view kMetaNotStored = "NS\r\n";
-inline constexpr std::string_view kMetaExists = "EX\r\n";
+// Meta commands (section 6). The codes are followed by return flags (meta_reply.h), and so have no CR LF.
+inline constexpr std::string_view kMetaHit = "HD";
+inline constexpr std::string_view kMetaMiss = "EN";
+inline constexpr std::string_view kMetaNotFound = "NF";
+inline constexpr std::string_view kMetaNotStored = "NS";
+inline constexpr std::string_view kMetaExists = "EX";
+inline constexpr std::string_view kMetaValuePrefix = "VA ";
+inline constexpr std::string_view kMetaDebugPrefix = "ME ";
 inline constexpr std::string_view kMetaNoop = "MN\r\n";
 inline constexpr std::string_view kMetaTooManyFlags = "CLIENT_ERROR options flags are too long\r\n";
 inline constexpr std::string_view kMetaDuplicateFlag = "CLIENT_ERROR duplicate flag\r\n";
@@ -137,7 +142,11 @@ inline constexpr std::size_t kValueHeaderCasBytesMax = kValueHeaderBytesMax + 1 
 // The answer of incr and decr: a number and CR LF.
 inline constexpr std::size_t kNumberLineBytesMax = kU64DigitsMax + 2;
 
-// The writers put their text at `out`, which has room for the maximum named above, and return the end of it.
+// The writers put their text at `out`, which has room for it (the maxima named above), and return its end.
+inline char* write_text(char* out, std::string_view text) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
 char* write_u32(char* out, std::uint32_t value);
 char* write_u64(char* out, std::uint64_t value);
 char* write_number_line(char* out, std::uint64_t value);

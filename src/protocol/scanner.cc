@@ -28,13 +28,14 @@ LineClass classify(std::string_view line) {
 }
 
 // `bytes` counts the line so far, and its LF once that has come.
-ScannedLine::State check_length(std::string_view input, std::size_t bytes, bool terminated) {
+ScannedLine::State check_length(std::string_view input, std::size_t bytes, bool terminated,
+                                LongLines long_lines) {
   using State = ScannedLine::State;
   const State fine = terminated ? State::kComplete : State::kUnterminated;
   if (bytes <= kLineBytesMax) return fine;
   // An unterminated line of exactly the limit cannot end within it any more.
   const std::size_t bytes_at_least = terminated ? bytes : bytes + 1;
-  switch (classify(input.substr(0, bytes))) {
+  switch (long_lines == LongLines::kNone ? LineClass::kOther : classify(input.substr(0, bytes))) {
     case LineClass::kMultiget:
       return bytes_at_least <= kMultigetLineBytesMax ? fine : State::kMultigetTooLong;
     case LineClass::kTouchingMultiget:
@@ -47,7 +48,7 @@ ScannedLine::State check_length(std::string_view input, std::size_t bytes, bool 
 
 }  // namespace
 
-ScannedLine scan_line(std::string_view input, LineScan& scan) {
+ScannedLine scan_line(std::string_view input, LineScan& scan, LongLines long_lines) {
   RC_DCHECK(scan.searched <= input.size());
   ScannedLine line;
   const std::size_t from = std::min(scan.searched, input.size());
@@ -55,13 +56,13 @@ ScannedLine scan_line(std::string_view input, LineScan& scan) {
       from < input.size() ? std::memchr(input.data() + from, '\n', input.size() - from) : nullptr;
   if (found == nullptr) {
     scan.searched = input.size();
-    line.state = check_length(input, input.size(), false);
+    line.state = check_length(input, input.size(), false, long_lines);
     return line;
   }
   scan.searched = 0;
   const auto length = static_cast<std::size_t>(static_cast<const char*>(found) - input.data());
   line.bytes = length + 1;
-  line.state = check_length(input, line.bytes, true);
+  line.state = check_length(input, line.bytes, true, long_lines);
   line.text = input.substr(0, length);
   if (line.text.ends_with('\r')) line.text.remove_suffix(1);
   return line;

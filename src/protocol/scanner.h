@@ -21,8 +21,11 @@ struct ScannedLine {
   std::size_t bytes = 0;  // kComplete: with the terminator
 };
 
+// Which lines may be longer than kLineBytesMax while their end has not come.
+enum class LongLines : std::uint8_t { kRetrievals, kNone };
+
 // Finds the first line of `input` and applies the length rules of section 1.3. Keeps `scan` up to date.
-ScannedLine scan_line(std::string_view input, LineScan& scan);
+ScannedLine scan_line(std::string_view input, LineScan& scan, LongLines long_lines = LongLines::kRetrievals);
 
 // Without the spaces at both ends.
 std::string_view trimmed(std::string_view text);

@@ -19,23 +19,11 @@ void flush_now(WorkerContext& worker) {
   worker.store.flush(worker.thread);
 }
 
-// One pending time at most: every flush_all replaces or cancels the one before (spec 7.2).
 std::string_view flush_all(WorkerContext& worker, std::string_view arguments) {
-  worker.counters.add(Count::kCmdFlush);
-  if (!worker.server.config.commands.flush_enabled) return reply::kFlushNotAllowed;
+  if (!flush_allowed(worker)) return reply::kFlushNotAllowed;
   const auto delay = protocol::parse_flush_all(arguments);
   if (!delay.is_ok()) return delay.reply;
-  if (delay.value <= 0) {
-    worker.server.flush_due.store(0);
-    flush_now(worker);
-    return reply::kOk;
-  }
-  const CacheTime due =
-      store::expiry_from_exptime(delay.value, worker.now(), worker.server.clock.wall_base());
-  // A time before the start of the server does nothing.
-  if (due == store::kAlreadyExpired) return reply::kOk;
-  worker.server.flush_due.store(due);
-  flush_if_due(worker);
+  flush_after(worker, delay.value);
   return reply::kOk;
 }
 
@@ -84,6 +72,24 @@ void version(Output& output) {
 }
 
 }  // namespace
+
+bool flush_allowed(WorkerContext& worker) {
+  worker.counters.add(Count::kCmdFlush);
+  return worker.server.config.commands.flush_enabled;
+}
+
+// One pending time at most: every flush_all replaces or cancels the one before (spec 7.2).
+void flush_after(WorkerContext& worker, std::int64_t delay) {
+  if (delay <= 0) {
+    worker.server.flush_due.store(0);
+    return flush_now(worker);
+  }
+  const CacheTime due = store::expiry_from_exptime(delay, worker.now(), worker.server.clock.wall_base());
+  // A time before the start of the server does nothing.
+  if (due == store::kAlreadyExpired) return;
+  worker.server.flush_due.store(due);
+  flush_if_due(worker);
+}
 
 void flush_if_due(WorkerContext& worker) {
   CacheTime due = worker.server.flush_due.load(std::memory_order_relaxed);

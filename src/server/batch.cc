@@ -11,6 +11,19 @@ std::size_t block_bytes(const protocol::Request& request) {
   return protocol::is_storage(request.command) ? std::size_t{request.value_bytes} + kLineEndBytes : 0;
 }
 
+std::size_t block_bytes(const protocol::MetaRequest& request) {
+  return request.command == protocol::MetaCommand::kSet ? std::size_t{request.value_bytes} + kLineEndBytes
+                                                        : 0;
+}
+
+// Takes the data block, if the request is simple and has one.
+template <typename Request>
+bool take_block(const Request& request, std::string_view& input) {
+  if (!is_simple(request, input.size())) return false;
+  input.remove_prefix(block_bytes(request));
+  return true;
+}
+
 }  // namespace
 
 bool is_simple(const protocol::Request& request, std::size_t input_bytes) {
@@ -19,19 +32,25 @@ bool is_simple(const protocol::Request& request, std::size_t input_bytes) {
          request.arguments.empty();
 }
 
+bool is_simple(const protocol::MetaRequest& request, std::size_t input_bytes) {
+  const bool keyed =
+      request.command != protocol::MetaCommand::kNoop && request.command != protocol::MetaCommand::kDebug;
+  return keyed && input_bytes >= block_bytes(request);
+}
+
 void Batch::plan(WorkerContext& worker, std::string_view input, protocol::LineScan& scan,
                  std::size_t requests_max) {
   size_ = 0;
   const std::size_t most = std::min(requests_max, kRequestsMax);
   while (size_ < most && !input.empty()) {
     Planned& next = planned_[size_];
-    const protocol::ParseResult parsed = protocol::parse_text(input, scan, next.request);
-    if (parsed.kind != protocol::ParseKind::kRequest) return;
+    const protocol::ParseResult parsed = protocol::parse_text(input, scan, next.request, next.meta);
+    next.is_meta = parsed.kind == protocol::ParseKind::kMeta;
+    if (!next.is_meta && parsed.kind != protocol::ParseKind::kRequest) return;
     input.remove_prefix(parsed.consumed);
-    if (!is_simple(next.request, input.size())) return;
-    input.remove_prefix(block_bytes(next.request));
+    if (!(next.is_meta ? take_block(next.meta, input) : take_block(next.request, input))) return;
     next.line_bytes = parsed.consumed;
-    next.key = worker.store.key(next.request.key);
+    next.key = worker.store.key(next.is_meta ? next.meta.key() : next.request.key);
     worker.store.prefetch(next.key);
     ++size_;
   }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include "protocol/meta.h"
 #include "protocol/parser.h"
 #include "protocol/request.h"
 #include "server/context.h"
@@ -18,14 +19,16 @@ class Batch {
   static constexpr std::size_t kRequestsMax = 16;
 
   struct Planned {
-    protocol::Request request;
+    bool is_meta = false;  // `meta` is the request, else `request`
     store::Key key;
     std::size_t line_bytes = 0;
+    protocol::Request request;
+    protocol::MetaRequest meta;
   };
 
-  // Parses requests of one key whose bytes are all there (get, and storage with its data block) from the
-  // front of `input`, at most `requests_max` or
-  // kRequestsMax; stops before the first other one, which is left to the caller.
+  // Parses requests of one key whose bytes are all there (get, storage with its data block, mg, ms, md, ma)
+  // from the front of `input`, at most `requests_max` or kRequestsMax; stops before the first other one,
+  // which is left to the caller.
   // `scan` is as parse_text leaves it at that point.
   void plan(WorkerContext& worker, std::string_view input, protocol::LineScan& scan,
             std::size_t requests_max);
@@ -41,5 +44,6 @@ class Batch {
 
 // A get of one key, or a storage command whose data block, `input_bytes` in all behind its line, is complete.
 bool is_simple(const protocol::Request& request, std::size_t input_bytes);
+bool is_simple(const protocol::MetaRequest& request, std::size_t input_bytes);
 
 }  // namespace ringcached::server

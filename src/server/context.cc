@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/batch.h"
+#include "server/binary_batch.h"
 
 namespace ringcached::server {
 
@@ -14,7 +15,8 @@ WorkerContext::WorkerContext(ServerContext& server_context, store::StoreThread& 
       counters(cells),
       prefixes(server_context.prefixes.attach()),
       requests_per_turn(static_cast<unsigned>(std::max(1, server_context.config.network.requests_per_turn))),
-      batch(std::make_unique<Batch>()) {}
+      batch(std::make_unique<Batch>()),
+      binary_batch(std::make_unique<BinaryBatch>()) {}
 
 WorkerContext::~WorkerContext() = default;
 

@@ -15,9 +15,12 @@
 #include "server/live_settings.h"
 #include "server/prefix_stats.h"
 #include "server/stats_baseline.h"
+#include "store/expiry.h"
 #include "store/store.h"
 
 namespace ringcached::server {
+
+class Authentication;
 
 // Lives from before the first worker starts until after the last has ended. Immutable while they run, but for
 // the members that say who may change them.
@@ -36,6 +39,7 @@ struct ServerContext {
   CacheClock& clock;
   store::Store& store;
   Network* network = nullptr;                             // set before start
+  const Authentication* authentication = nullptr;         // set before start; null: nobody has to log in
   std::function<void()> request_stop;                     // any thread; what `shutdown` calls
   std::vector<std::unique_ptr<WorkerCounters>> counters;  // one per worker
 
@@ -60,6 +64,7 @@ struct ServerContext {
 };
 
 class Batch;
+class BinaryBatch;
 
 // One worker's. Used on its thread only.
 struct WorkerContext {
@@ -72,9 +77,28 @@ struct WorkerContext {
   WorkerCounters& counters;
   PrefixTable& prefixes;  // counted in while server.prefixes.enabled()
   unsigned requests_per_turn;
-  std::unique_ptr<Batch> batch;  // scratch space of the session at work (batch.h)
+  // Scratch space of the session at work (batch.h, binary_batch.h).
+  std::unique_ptr<Batch> batch;
+  std::unique_ptr<BinaryBatch> binary_batch;
 
   CacheTime now() const { return server.clock.now(); }
+  // For `stats detail`, while it is on. Not for meta commands.
+  void count_prefix_get(std::string_view key, bool hit) const {
+    if (server.prefixes.enabled()) [[unlikely]]
+      prefixes.count_get(key, hit);
+  }
+  void count_prefix_set(std::string_view key) const {
+    if (server.prefixes.enabled()) [[unlikely]]
+      prefixes.count_set(key);
+  }
+  void count_prefix_delete(std::string_view key) const {
+    if (server.prefixes.enabled()) [[unlikely]]
+      prefixes.count_delete(key);
+  }
+  // An expiry as a client sent it.
+  CacheTime expiry(std::int64_t exptime) const {
+    return store::expiry_from_exptime(exptime, now(), server.clock.wall_base());
+  }
 };
 
 }  // namespace ringcached::server

@@ -277,9 +277,10 @@ Status lock_memory() {
 Status write_port_file(const std::string& path, const std::vector<ListenAddress>& bound) {
   std::string text;
   for (const ListenAddress& address : bound) {
-    if (address.kind != ListenAddress::Kind::kTcp) continue;
+    if (address.kind == ListenAddress::Kind::kUnix) continue;
     const bool v6 = address.host.find(':') != std::string::npos;
-    text += std::string("TCP ") + (v6 ? "INET6: " : "INET: ") + std::to_string(address.port) + "\n";
+    text += std::string(address.kind == ListenAddress::Kind::kUdp ? "UDP " : "TCP ") +
+            (v6 ? "INET6: " : "INET: ") + std::to_string(address.port) + "\n";
   }
   return replace_file(path, text, "MEMCACHED_PORT_FILENAME");
 }

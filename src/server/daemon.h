@@ -90,8 +90,8 @@ Status enable_core_dumps();
 // mlockall, present and future. A failure is worth a warning, not the end.
 Status lock_memory();
 
-// memcached's MEMCACHED_PORT_FILENAME: "TCP INET: 11211" and "TCP INET6: 11211", one line for each bound
-// address. Appears whole or not at all.
+// memcached's MEMCACHED_PORT_FILENAME: "TCP INET: 11211", "UDP INET6: 11211" and so on, one line for each
+// bound address. Appears whole or not at all.
 Status write_port_file(const std::string& path, const std::vector<ListenAddress>& bound);
 
 }  // namespace ringcached::server

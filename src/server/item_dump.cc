@@ -97,7 +97,7 @@ class KeyDump final : public DumpSource {
       if (classes_[item.info.slab_class]) bytes += write(output, item);
       return bytes < kPieceBytes;
     });
-    if (!more) output.append(format_ == KeyDumpFormat::kMetadump ? reply::kEnd : reply::kMetaMiss);
+    if (!more) output.append(format_ == KeyDumpFormat::kMetadump ? reply::kEnd : reply::kMgdumpEnd);
     return more;
   }
 

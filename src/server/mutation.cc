@@ -1,7 +1,6 @@
 #include "server/mutation.h"
 
 #include "protocol/reply.h"
-#include "store/expiry.h"
 
 namespace ringcached::server {
 namespace {
@@ -20,8 +19,7 @@ void answer_number(const protocol::Request& request, Output& output, std::uint64
 }  // namespace
 
 void execute_delete(WorkerContext& worker, const protocol::Request& request, Output& output) {
-  if (worker.server.prefixes.enabled()) [[unlikely]]
-    worker.prefixes.count_delete(request.key);
+  worker.count_prefix_delete(request.key);
   const auto result = worker.store.remove(worker.thread, worker.store.key(request.key), worker.now());
   const bool deleted = result == store::DeleteResult::kDeleted;
   worker.counters.add(deleted ? Count::kDeleteHits : Count::kDeleteMisses);
@@ -54,7 +52,7 @@ void execute_arithmetic(WorkerContext& worker, const protocol::Request& request,
 
 void execute_touch(WorkerContext& worker, const protocol::Request& request, Output& output) {
   const CacheTime now = worker.now();
-  const CacheTime expiry = store::expiry_from_exptime(request.exptime, now, worker.server.clock.wall_base());
+  const CacheTime expiry = worker.expiry(request.exptime);
   const bool hit = worker.store.touch(worker.thread, worker.store.key(request.key), expiry, now);
   worker.counters.add(Count::kCmdTouch);
   worker.counters.add(hit ? Count::kTouchHits : Count::kTouchMisses);

@@ -1,10 +1,20 @@
 #include "server/negotiation.h"
 
 #include "protocol/parser.h"
+#include "server/authentication.h"
+#include "server/binary_session.h"
+#include "server/login.h"
 #include "server/text_session.h"
 
 namespace ringcached::server {
 namespace {
+
+using protocol::Dialect;
+
+std::unique_ptr<ConnectionHandler> make_session(WorkerContext& worker, Dialect dialect) {
+  if (dialect == Dialect::kBinary) return std::make_unique<BinarySession>(worker);
+  return std::make_unique<TextSession>(worker);
+}
 
 // Hands over to the session of the dialect as soon as there is a byte to tell it by.
 class Negotiation final : public ConnectionHandler {
@@ -13,20 +23,28 @@ class Negotiation final : public ConnectionHandler {
 
   Consumed on_data(Connection&, std::span<const char> input) override {
     dialect_ = protocol::choose_dialect(input.front());
-    // A dialect that is not served ends here, before a byte of it is taken for text.
-    return {0, dialect_ == protocol::Dialect::kText ? Next::kHandOver : Next::kClose};
+    return {0, Next::kHandOver};
   }
-  std::unique_ptr<ConnectionHandler> successor() override { return std::make_unique<TextSession>(worker_); }
+  std::unique_ptr<ConnectionHandler> successor() override { return make_session(worker_, dialect_); }
 
  private:
   WorkerContext& worker_;
-  protocol::Dialect dialect_ = protocol::Dialect::kUndecided;
+  Dialect dialect_ = Dialect::kUndecided;
 };
 
 }  // namespace
 
-std::unique_ptr<ConnectionHandler> make_first_handler(WorkerContext& worker,
-                                                      const Connection& /*connection*/) {
+std::unique_ptr<ConnectionHandler> make_first_handler(WorkerContext& worker, const Connection& connection) {
+  const Authentication* const authentication = worker.server.authentication;
+  if (authentication != nullptr && authentication->required_by_text()) return std::make_unique<Login>(worker);
+  switch (static_cast<config::Protocol>(connection.listener_tag())) {
+    case config::Protocol::kAscii:
+      return make_session(worker, Dialect::kText);
+    case config::Protocol::kBinary:
+      return make_session(worker, Dialect::kBinary);
+    case config::Protocol::kAuto:
+      break;
+  }
   return std::make_unique<Negotiation>(worker);
 }
 

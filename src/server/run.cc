@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -16,6 +18,7 @@
 #include "base/log.h"
 #include "config/settings.h"
 #include "net/kernel_features.h"
+#include "server/authentication.h"
 #include "server/daemon.h"
 #include "server/server.h"
 #include "server/signals.h"
@@ -28,6 +31,9 @@ namespace {
 constexpr std::uint64_t kOwnDescriptors = 128;
 constexpr std::uint64_t kDescriptorsPerWorker = 4;
 constexpr std::uint64_t kWorkersUnknown = 64;
+
+// How soon a changed password file of SASL is noticed. The look at it is one system call of the main thread.
+constexpr std::chrono::milliseconds kPasswordFileInterval{1000};
 
 void say(const std::string& line) {
   std::fprintf(stderr, "ringcached: %s\n", line.c_str());
@@ -43,11 +49,14 @@ class Process {
   int run() {
     if (config_.process.daemonize) {
       auto daemon = Daemon::detach(config_.process.core_dumps);
-      if (!daemon) return refuse(daemon.status());
+      if (!daemon) return refuse(daemon.status(), exit_code_of(daemon.status()));
       daemon_.emplace(std::move(daemon.value()));
       if (daemon_->is_parent()) return daemon_->exit_code();
     }
-    if (Status status = start(); !status) return refuse(status);
+    auto authentication = Authentication::open(config_, log_);
+    if (!authentication) return refuse(authentication.status(), EXIT_FAILURE);
+    authentication_ = std::move(authentication.value());
+    if (Status status = start(); !status) return refuse(status, exit_code_of(status));
     serve();
     server_->join();
     if (pidfile_ && config_.process.daemonize) pidfile_->remove();
@@ -56,8 +65,7 @@ class Process {
   }
 
  private:
-  int refuse(const Status& status) {
-    const int exit_code = exit_code_of(status);
+  int refuse(const Status& status, int exit_code) {
     say(status.message());
     if (daemon_ && !daemon_->is_parent()) daemon_->failed(exit_code);
     return exit_code;
@@ -68,7 +76,7 @@ class Process {
     auto signals = SignalSet::create();
     if (!signals) return signals.status();
     signals_.emplace(std::move(signals.value()));
-    auto server = Server::create(config_, log_, [this] { signals_->request_stop(); });
+    auto server = Server::create(config_, log_, authentication_, [this] { signals_->request_stop(); });
     if (!server) return server.status();
     server_ = std::move(server.value());
     if (Status status = become_user(); !status) return status;
@@ -80,7 +88,10 @@ class Process {
   Status set_limits() const {
     const std::uint64_t workers = config_.threads.workers == 0 ? kWorkersUnknown : config_.threads.workers;
     const auto connections = static_cast<std::uint64_t>(config_.network.connections_max);
-    const std::uint64_t own = kOwnDescriptors + kDescriptorsPerWorker * workers + config_.listeners.size();
+    const auto sockets = static_cast<std::uint64_t>(
+        std::ranges::count(config_.listeners, ListenAddress::Kind::kUdp, &ListenAddress::kind));
+    const std::uint64_t own =
+        kOwnDescriptors + (kDescriptorsPerWorker + sockets) * workers + config_.listeners.size();
     if (Status status = raise_descriptor_limit(connections, own); !status) return status;
     return config_.process.core_dumps ? enable_core_dumps() : Status::ok();
   }
@@ -113,10 +124,11 @@ class Process {
     }
     if (log_.enabled(LogLevel::kInfo)) {
       for (const ListenAddress& address : server_->network().bound()) {
-        log_.write(LogLevel::kInfo,
-                   address.kind == ListenAddress::Kind::kUnix
-                       ? "serving on " + address.path
-                       : "serving on " + address.host + " port " + std::to_string(address.port));
+        log_.write(LogLevel::kInfo, address.kind == ListenAddress::Kind::kUnix
+                                        ? "serving on " + address.path
+                                        : std::string("serving on ") +
+                                              (address.kind == ListenAddress::Kind::kUdp ? "UDP " : "") +
+                                              address.host + " port " + std::to_string(address.port));
       }
     }
     return daemon_ ? daemon_->ready() : Status::ok();
@@ -124,9 +136,12 @@ class Process {
 
   // Until asked to stop. A second request does not wait for the connections to drain.
   void serve() {
+    std::optional<std::chrono::milliseconds> interval;
+    if (authentication_.required_by_binary()) interval = kPasswordFileInterval;
     for (;;) {
-      switch (signals_->wait()) {
+      switch (signals_->wait(interval)) {
         case SignalEvent::kNone:
+          authentication_.reload_if_changed();
           break;
         case SignalEvent::kReload:
           reload();
@@ -162,6 +177,7 @@ class Process {
 
   // What can change while serving does; the rest is named, so that the operator knows to restart.
   void reload() {
+    authentication_.reload();
     const config::ParseOutcome outcome = config::parse_command_line(argc_, argv_, config_.config_file);
     if (const auto* error = std::get_if<config::Error>(&outcome)) {
       log_.write(LogLevel::kError, "reload refused, the old configuration stays: " + error->text);
@@ -180,6 +196,7 @@ class Process {
   int argc_;
   const char* const* argv_;
   Log log_;
+  Authentication authentication_;
   std::optional<Daemon> daemon_;
   std::optional<SignalSet> signals_;
   std::unique_ptr<Server> server_;

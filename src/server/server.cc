@@ -59,7 +59,8 @@ store::Options store_options(const config::Config& config, unsigned threads) {
 
 class ServerImpl final : public Server, private NetworkHandler {
  public:
-  ServerImpl(const config::Config& config, Log& log) : config_(config), log_(log), clock_(system_clock()) {}
+  ServerImpl(const config::Config& config, Log& log, Authentication& authentication)
+      : config_(config), log_(log), authentication_(authentication), clock_(system_clock()) {}
 
   Status build(std::function<void()> request_stop) {
     auto network = Network::create(network_options(config_), *this);
@@ -70,6 +71,8 @@ class ServerImpl final : public Server, private NetworkHandler {
     store_ = std::move(items.value());
     context_ = std::make_unique<ServerContext>(config_, log_, clock_, *store_);
     context_->network = network_.get();
+    authentication_.set_workers(network_->workers());
+    context_->authentication = &authentication_;
     context_->request_stop = std::move(request_stop);
     for (unsigned i = 0; i < network_->workers(); ++i) {
       context_->counters.push_back(std::make_unique<WorkerCounters>());
@@ -89,6 +92,7 @@ class ServerImpl final : public Server, private NetworkHandler {
 
   const config::Config& config_;
   Log& log_;
+  Authentication& authentication_;
   CacheClock clock_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ServerContext> context_;
@@ -98,8 +102,9 @@ class ServerImpl final : public Server, private NetworkHandler {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::create(const config::Config& config, Log& log,
+                                               Authentication& authentication,
                                                std::function<void()> request_stop) {
-  auto server = std::make_unique<ServerImpl>(config, log);
+  auto server = std::make_unique<ServerImpl>(config, log, authentication);
   if (Status status = server->build(std::move(request_stop)); !status) return status;
   return std::unique_ptr<Server>(std::move(server));
 }

@@ -8,15 +8,17 @@
 #include "config/config.h"
 #include "ringcached/network.h"
 #include "ringcached/status.h"
+#include "server/authentication.h"
 
 namespace ringcached::server {
 
 class Server {
  public:
   // Binds and allocates; nothing serves yet, nothing is left behind on failure. `request_stop` is called
-  // (from any thread) when a client's `shutdown` asks the process to end. `config` and `log` outlive the
-  // server.
+  // (from any thread) when a client's `shutdown` asks the process to end. `config`, `log` and
+  // `authentication` outlive the server.
   static Result<std::unique_ptr<Server>> create(const config::Config& config, Log& log,
+                                                Authentication& authentication,
                                                 std::function<void()> request_stop);
   virtual ~Server() = default;
 

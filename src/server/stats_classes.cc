@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
-
-#include "protocol/reply.h"
 
 namespace ringcached::server {
 namespace {
 
-using protocol::append_stat;
 using Stats = store::Store::ClassStats;
 
 // One line of `stats items`. Our queues in memcached's words: the small queue is where new items start (hot),
@@ -115,9 +113,8 @@ class ClassBaseline {
 
 }  // namespace
 
-std::string items_stats(ServerContext& server) {
+void items_stats(ServerContext& server, StatSink& sink) {
   const ClassBaseline baseline(server);
-  std::string text;
   for (unsigned slab_class = 1; slab_class <= server.store.class_count(); ++slab_class) {
     const Stats stats = server.store.class_stats(slab_class);
     if (stats.items == 0) continue;
@@ -126,15 +123,13 @@ std::string items_stats(ServerContext& server) {
     for (const Row& row : kItemRows) {
       const std::uint64_t before = row.resettable ? baseline.item_row(slab_class, resettable++) : 0;
       if (row.shown != nullptr && !row.shown(server)) continue;
-      append_stat(text, prefix + std::string(row.name), row.number(stats) - before);
+      sink.stat(prefix + std::string(row.name), row.number(stats) - before);
     }
   }
-  return text;
 }
 
-std::string slabs_stats(ServerContext& server) {
+void slabs_stats(ServerContext& server, StatSink& sink) {
   const ClassBaseline baseline(server);
-  std::string text;
   std::uint64_t active = 0;
   std::uint64_t pages = 0;
   for (unsigned slab_class = 1; slab_class <= server.store.class_count(); ++slab_class) {
@@ -144,7 +139,7 @@ std::string slabs_stats(ServerContext& server) {
     pages += stats.pages;
     const std::string prefix = std::to_string(slab_class) + ":";
     const auto line = [&](std::string_view key, std::uint64_t value) {
-      append_stat(text, prefix + std::string(key), value);
+      sink.stat(prefix + std::string(key), value);
     };
     line("chunk_size", stats.chunk_bytes);
     line("chunks_per_page", stats.chunks_per_page);
@@ -157,9 +152,8 @@ std::string slabs_stats(ServerContext& server) {
       line(kClassCountNames[i], commands_of(server, i, slab_class) - baseline.command(slab_class, i));
     }
   }
-  append_stat(text, "active_slabs", active);
-  append_stat(text, "total_malloced", pages * store::kPageBytes);
-  return text;
+  sink.stat("active_slabs", active);
+  sink.stat("total_malloced", pages * store::kPageBytes);
 }
 
 void reset_class_stats(ServerContext& server) {

@@ -2,15 +2,14 @@
 // and 9.4).
 #pragma once
 
-#include <string>
-
 #include "server/context.h"
+#include "server/stat_sink.h"
 
 namespace ringcached::server {
 
-// Without END; figures since the last reset where the tables say so.
-std::string items_stats(ServerContext& server);
-std::string slabs_stats(ServerContext& server);
+// Figures since the last reset where the tables say so.
+void items_stats(ServerContext& server, StatSink& sink);
+void slabs_stats(ServerContext& server, StatSink& sink);
 void reset_class_stats(ServerContext& server);
 
 }  // namespace ringcached::server

@@ -7,7 +7,6 @@
 #include <ctime>
 #include <span>
 
-#include "protocol/reply.h"
 #include "ringcached/version.h"
 #include "server/stats_classes.h"
 
@@ -60,6 +59,9 @@ bool reassign_on(const Snapshot& s) {
 }
 bool maintainer_on(const Snapshot& s) {
   return s.config->compat.lru_maintainer;
+}
+bool udp_on(const Snapshot& s) {
+  return s.config->network.udp_port != 0;
 }
 constexpr Row only(bool (*shown)(const Snapshot&), Row row) {
   row.shown = shown;
@@ -192,6 +194,11 @@ constexpr Row kOwnRows[] = {
     network<&NetworkStats::stale_completions>("stale_completions"),
     network<&NetworkStats::accept_errors>("accept_errors"),
     network<&NetworkStats::handoff_retries>("handoff_retries"),
+    only(udp_on, network<&NetworkStats::datagrams_received>("udp_datagrams_received")),
+    only(udp_on, network<&NetworkStats::datagrams_sent>("udp_datagrams_sent")),
+    only(udp_on, network<&NetworkStats::datagrams_malformed>("udp_datagrams_malformed")),
+    only(udp_on, network<&NetworkStats::datagram_replies_dropped>("udp_replies_dropped")),
+    only(udp_on, network<&NetworkStats::datagram_send_errors>("udp_send_errors")),
 };
 
 constexpr std::span<const Row> kGroups[] = {kProcessRows,    kConnectionRows, kCommandRows, kServerRows,
@@ -216,10 +223,9 @@ StatsSnapshot take_snapshot(ServerContext& server) {
   return snapshot;
 }
 
-std::string general_stats(ServerContext& server) {
+void general_stats(ServerContext& server, StatSink& sink) {
   const StatsSnapshot snapshot = take_snapshot(server);
   const std::vector<std::uint64_t> baseline = server.baseline.values();
-  std::string lines;
   std::size_t resettable = 0;
   for (const auto group : kGroups) {
     for (const Row& row : group) {
@@ -228,13 +234,12 @@ std::string general_stats(ServerContext& server) {
       if (row.resettable) ++resettable;
       if (row.shown != nullptr && !row.shown(snapshot)) continue;
       if (row.text != nullptr) {
-        protocol::append_stat(lines, row.name, row.text(snapshot));
+        sink.stat(row.name, row.text(snapshot));
       } else {
-        protocol::append_stat(lines, row.name, row.number(snapshot) - before);
+        sink.stat(row.name, row.number(snapshot) - before);
       }
     }
   }
-  return lines;
 }
 
 void reset_stats(ServerContext& server) {

@@ -4,10 +4,10 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "server/context.h"
+#include "server/stat_sink.h"
 
 namespace ringcached::server {
 
@@ -25,8 +25,8 @@ struct StatsSnapshot {
 };
 StatsSnapshot take_snapshot(ServerContext& server);
 
-// The body of `stats`, without END; figures since the last reset where the table says so.
-std::string general_stats(ServerContext& server);
+// The figures of `stats`; since the last reset where the table says so.
+void general_stats(ServerContext& server, StatSink& sink);
 void reset_stats(ServerContext& server);
 
 }  // namespace ringcached::server

@@ -1,51 +1,89 @@
-// set, add, replace, append, prepend, cas: a line and its data block in, one reply out.
+// Storing in every dialect: a line and its data block in, one result out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 
+#include "protocol/limits.h"
 #include "protocol/request.h"
 #include "server/context.h"
 
 namespace ringcached::server {
 
-// The reply of a storage command, and the input it has used or wants to be dropped.
+// A storage command, its value aside.
+struct Storing {
+  store::StoreRequest request;
+  std::uint32_t value_bytes = 0;  // announced
+};
+// That of a classic command.
+Storing storing_of(const WorkerContext& worker, const protocol::Request& request, const store::Key& key);
+// What the classic commands answer.
+std::string_view storage_reply(store::StoreResult result);
+
+// How a storage command ended, if it has, and the input it has used or wants to be dropped.
 struct StorageOutcome {
-  std::string_view reply;     // static storage; empty when the command is not finished
+  bool finished = false;
+  store::StoreResult result = store::StoreResult::kStored;
+  // Static storage: the line that every dialect answers in place of the result; empty when there is none.
+  std::string_view fault;
   std::size_t consumed = 0;   // bytes of the data block taken
   std::uint64_t swallow = 0;  // bytes still to arrive that must be dropped before the reply is sent
 };
 
-// The whole data block with its CR LF is at the front of `block` (request.value_bytes + 2 bytes or more).
-// `key` is that of the request.
-StorageOutcome store_block(WorkerContext& worker, const protocol::Request& request, const store::Key& key,
-                           std::string_view block);
+// The whole data block with its CR LF is at the front of `block` (value_bytes + 2 bytes or more).
+StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::string_view block);
 
-// A storage command whose data block arrives in pieces. Owns its key and the memory reserved for the value.
-class Upload {
+// A value at hand, for any dialect: stores and counts.
+store::StoreResult store_value(WorkerContext& worker, const store::StoreRequest& request,
+                               std::string_view value);
+
+// A value that arrives in pieces, for any dialect: goes straight into the memory reserved for it. Owns its
+// key. Counts.
+class ValueUpload {
  public:
-  // After the line. finished() tells whether the command is over at once (no memory, too large).
-  Upload(WorkerContext& worker, const protocol::Request& request);
+  ValueUpload(WorkerContext& worker, const store::StoreRequest& request, std::uint32_t value_bytes);
+  ValueUpload(const ValueUpload&) = delete;
+  ValueUpload& operator=(const ValueUpload&) = delete;
 
-  // Takes bytes of the data block. When the outcome has a reply, the command is over.
-  StorageOutcome on_bytes(std::span<const char> bytes);
-  bool noreply() const { return noreply_; }
+  // kStored: write() may be called; else the store has refused, and that is the result.
+  store::StoreResult begun() const { return begun_; }
+  std::uint32_t remaining() const { return remaining_; }
+  const store::Key& key() const { return request_.key; }
+  // At most remaining() bytes. False: memory ran out, the upload is over.
+  bool write(std::span<const char> bytes);
+  // With nothing remaining.
+  store::StoreResult commit();
+  // Instead of commit(): the bytes turned out to be invalid.
+  void reject();
 
  private:
-  StorageOutcome refused(std::string_view reply) const;
-  StorageOutcome finish();
-
   WorkerContext& worker_;
-  protocol::Command command_;
-  bool noreply_;
-  std::string key_;
   store::StoreRequest request_;
   store::PendingStore pending_;
   store::StoreResult begun_;
-  std::uint64_t remaining_;  // of the data block, CR LF included
+  std::uint32_t remaining_;
+  std::array<char, protocol::kKeyBytesMax> key_;
+};
+
+// A storage command of text whose data block arrives in pieces.
+class Upload {
+ public:
+  // After the line. The first on_bytes() tells whether the command is over at once (no memory, too large).
+  Upload(WorkerContext& worker, const Storing& storing)
+      : value_(worker, storing.request, storing.value_bytes) {}
+
+  // Takes bytes of the data block. Not to be called again once the outcome is finished.
+  StorageOutcome on_bytes(std::span<const char> bytes);
+
+ private:
+  StorageOutcome refused(store::StoreResult result, std::string_view fault) const;
+  StorageOutcome finish();
+
+  ValueUpload value_;
   std::array<char, 2> terminator_{};
+  std::size_t terminator_bytes_ = 0;  // arrived
 };
 
 }  // namespace ringcached::server

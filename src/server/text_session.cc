@@ -6,8 +6,8 @@
 #include "protocol/reply.h"
 #include "server/admin.h"
 #include "server/batch.h"
+#include "server/meta.h"
 #include "server/mutation.h"
-#include "store/expiry.h"
 
 namespace ringcached::server {
 namespace {
@@ -22,10 +22,13 @@ Retrieval retrieval_of(const WorkerContext& worker, const protocol::Request& req
   retrieval.with_cas = request.command == Command::kGets || request.command == Command::kGats;
   retrieval.touch = request.command == Command::kGat || request.command == Command::kGats;
   if (retrieval.touch) {
-    retrieval.expiry =
-        store::expiry_from_exptime(request.exptime, worker.now(), worker.server.clock.wall_base());
+    retrieval.expiry = worker.expiry(request.exptime);
   }
   return retrieval;
+}
+
+void append_stored(Output& output, const StorageOutcome& outcome) {
+  output.append(outcome.fault.empty() ? storage_reply(outcome.result) : outcome.fault);
 }
 
 }  // namespace
@@ -79,7 +82,13 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
   std::size_t used = 0;
   for (const Batch::Planned& planned : batch) {
     used += planned.line_bytes;
-    if (protocol::is_storage(planned.request.command)) {
+    if (planned.is_meta) {
+      if (planned.meta.command == protocol::MetaCommand::kSet) {
+        used += store_whole(output, planned.meta, planned.key, input.substr(used));
+      } else {
+        execute_meta(worker_, planned.meta, planned.key, output);
+      }
+    } else if (protocol::is_storage(planned.request.command)) {
       used += store_whole(output, planned.request, planned.key, input.substr(used));
     } else {
       retrieve(worker_, output, planned.key, retrieval_of(worker_, planned.request));
@@ -91,17 +100,28 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
 
 std::size_t TextSession::store_whole(Output& output, const protocol::Request& request, const store::Key& key,
                                      std::string_view block) {
-  const StorageOutcome outcome = store_block(worker_, request, key, block);
-  if (!request.noreply) output.append(outcome.reply);
+  worker_.count_prefix_set(key.bytes);
+  const StorageOutcome outcome = store_block(worker_, storing_of(worker_, request, key), block);
+  if (!request.noreply) append_stored(output, outcome);
+  return outcome.consumed;
+}
+
+std::size_t TextSession::store_whole(Output& output, const protocol::MetaRequest& request,
+                                     const store::Key& key, std::string_view block) {
+  const StorageOutcome outcome = store_block(worker_, storing_of(worker_, request, key), block);
+  append_meta_stored(worker_, request, outcome, output);
   return outcome.consumed;
 }
 
 TextSession::Step TextSession::on_line(Connection& connection, Output& output, std::string_view input) {
   protocol::Request request;
-  const protocol::ParseResult parsed = protocol::parse_text(input, scan_, request);
+  protocol::MetaRequest meta;
+  const protocol::ParseResult parsed = protocol::parse_text(input, scan_, request, meta);
   switch (parsed.kind) {
     case protocol::ParseKind::kRequest:
       return on_request(connection, output, request, input, parsed.consumed);
+    case protocol::ParseKind::kMeta:
+      return on_meta(output, meta, input, parsed.consumed);
     case protocol::ParseKind::kNeedMore:
       return {.used = parsed.consumed, .wait = true};
     case protocol::ParseKind::kError: {
@@ -159,6 +179,23 @@ TextSession::Step TextSession::on_request(Connection& connection, Output& output
   return {.used = line_bytes};
 }
 
+TextSession::Step TextSession::on_meta(Output& output, const protocol::MetaRequest& request,
+                                       std::string_view input, std::size_t line_bytes) {
+  const bool keyed = request.command != protocol::MetaCommand::kNoop;
+  const store::Key key = keyed ? worker_.store.key(request.key()) : store::Key();
+  if (request.command != protocol::MetaCommand::kSet) {
+    execute_meta(worker_, request, key, output);
+    return {.used = line_bytes};
+  }
+  const std::string_view block = input.substr(line_bytes);
+  if (is_simple(request, block.size())) {
+    return {.used = line_bytes + store_whole(output, request, key, block)};
+  }
+  auto upload = std::make_unique<TextUpload>(worker_, storing_of(worker_, request, key));
+  upload->meta = std::make_unique<KeptMetaLine>(input.substr(0, line_bytes));
+  return begin_upload(output, std::move(upload), block, line_bytes);
+}
+
 TextSession::Step TextSession::begin_retrieval(Output& output, const protocol::Request& request,
                                                std::string_view input, std::size_t line_bytes) {
   const Retrieval retrieval = retrieval_of(worker_, request);
@@ -204,10 +241,19 @@ TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
 TextSession::Step TextSession::begin_storage(Output& output, const protocol::Request& request,
                                              std::string_view input, std::size_t line_bytes) {
   const std::string_view block = input.substr(line_bytes);
+  const store::Key key = worker_.store.key(request.key);
   if (is_simple(request, block.size())) {
-    return {.used = line_bytes + store_whole(output, request, worker_.store.key(request.key), block)};
+    return {.used = line_bytes + store_whole(output, request, key, block)};
   }
-  upload_ = std::make_unique<Upload>(worker_, request);
+  worker_.count_prefix_set(key.bytes);
+  auto upload = std::make_unique<TextUpload>(worker_, storing_of(worker_, request, key));
+  upload->noreply = request.noreply;
+  return begin_upload(output, std::move(upload), block, line_bytes);
+}
+
+TextSession::Step TextSession::begin_upload(Output& output, std::unique_ptr<TextUpload> upload,
+                                            std::string_view block, std::size_t line_bytes) {
+  upload_ = std::move(upload);
   state_ = State::kUpload;
   // Also with no byte of the block at hand: a refused upload turns into swallowing at once.
   const Step rest = on_upload(output, block);
@@ -215,15 +261,16 @@ TextSession::Step TextSession::begin_storage(Output& output, const protocol::Req
 }
 
 TextSession::Step TextSession::on_upload(Output& output, std::string_view input) {
-  const StorageOutcome outcome = upload_->on_bytes(input);
-  if (outcome.reply.empty()) return {.used = outcome.consumed, .wait = true};
-  const std::string_view reply = upload_->noreply() ? std::string_view() : outcome.reply;
-  upload_.reset();
+  const StorageOutcome outcome = upload_->upload.on_bytes(input);
+  if (!outcome.finished) return {.used = outcome.consumed, .wait = true};
+  const std::unique_ptr<TextUpload> done = std::move(upload_);
   state_ = State::kLine;
   if (outcome.swallow > 0) {
-    swallow(outcome.swallow, reply);
-  } else {
-    output.append(reply);
+    swallow(outcome.swallow, done->noreply ? std::string_view() : outcome.fault);
+  } else if (done->meta != nullptr) {
+    append_meta_stored(worker_, done->meta->request(), outcome, output);
+  } else if (!done->noreply) {
+    append_stored(output, outcome);
   }
   return {.used = outcome.consumed};
 }

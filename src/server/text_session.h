@@ -8,17 +8,20 @@
 #include "protocol/parser.h"
 #include "ringcached/network.h"
 #include "server/context.h"
+#include "server/dialect_session.h"
+#include "server/meta_storage.h"
 #include "server/retrieval.h"
 #include "server/storage.h"
 
 namespace ringcached::server {
 
-class TextSession final : public ConnectionHandler {
+class TextSession final : public DialectSession {
  public:
   explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
   std::unique_ptr<ConnectionHandler> successor() override { return std::move(successor_); }
+  bool between_requests() const override { return state_ == State::kLine; }
 
  private:
   enum class State : std::uint8_t {
@@ -26,6 +29,13 @@ class TextSession final : public ConnectionHandler {
     kKeys,     // inside a retrieval line whose keys are answered one by one
     kUpload,   // inside a data block
     kSwallow,  // dropping a data block; deferred_reply_ follows
+  };
+  // A storage command and what its reply depends on.
+  struct TextUpload {
+    TextUpload(WorkerContext& worker, const Storing& storing) : upload(worker, storing) {}
+    Upload upload;
+    bool noreply = false;
+    std::unique_ptr<KeptMetaLine> meta;  // of ms
   };
   // What one step did: bytes used, and whether the loop goes on.
   struct Step {
@@ -41,6 +51,8 @@ class TextSession final : public ConnectionHandler {
   Step on_line(Connection& connection, Output& output, std::string_view input);
   Step on_request(Connection& connection, Output& output, const protocol::Request& request,
                   std::string_view input, std::size_t line_bytes);
+  Step on_meta(Output& output, const protocol::MetaRequest& request, std::string_view input,
+               std::size_t line_bytes);
   Step on_keys(Output& output, std::string_view input);
   Step on_upload(Output& output, std::string_view input);
   Step on_swallow(Output& output, std::string_view input);
@@ -48,13 +60,17 @@ class TextSession final : public ConnectionHandler {
                        std::size_t line_bytes);
   Step begin_storage(Output& output, const protocol::Request& request, std::string_view input,
                      std::size_t line_bytes);
+  Step begin_upload(Output& output, std::unique_ptr<TextUpload> upload, std::string_view block,
+                    std::size_t line_bytes);
   std::size_t store_whole(Output& output, const protocol::Request& request, const store::Key& key,
+                          std::string_view block);
+  std::size_t store_whole(Output& output, const protocol::MetaRequest& request, const store::Key& key,
                           std::string_view block);
   void swallow(std::uint64_t bytes, std::string_view reply);
 
   WorkerContext& worker_;
   protocol::LineScan scan_;
-  std::unique_ptr<Upload> upload_;
+  std::unique_ptr<TextUpload> upload_;
   std::unique_ptr<ConnectionHandler> successor_;
   std::uint64_t swallow_bytes_ = 0;
   std::string_view deferred_reply_;

@@ -2,6 +2,7 @@
 
 #include "base/topology.h"
 #include "server/admin.h"
+#include "server/datagram_service.h"
 #include "server/negotiation.h"
 
 namespace ringcached::server {
@@ -12,6 +13,10 @@ void Worker::on_start() {
 
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection& connection) {
   return make_first_handler(*context_, connection);
+}
+
+std::unique_ptr<DatagramHandler> Worker::make_datagram_handler() {
+  return std::make_unique<DatagramService>(*context_);
 }
 
 bool Worker::on_turn() {

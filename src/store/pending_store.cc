@@ -85,10 +85,7 @@ Draft StoreCore::draft_of(const PendingStore& pending) {
 StoreResult StoreCore::begin(ThreadState& thread, const StoreRequest& request, std::size_t value_bytes,
                              CacheTime time, PendingStore& pending) {
   const std::string_view key = request.key.bytes;
-  if (value_bytes > options.item_bytes_max ||
-      item_bytes(key.size(), value_bytes, request.client_flags, options.cas) > options.item_bytes_max) {
-    return reject(thread, request, StoreResult::kTooLarge, time);
-  }
+  if (exceeds_limit(request, value_bytes)) return reject(thread, request, StoreResult::kTooLarge, time);
   const std::size_t chunk_bytes = unchained_bytes(key.size(), value_bytes, request.client_flags);
   Draft draft{
       {}, 0, request.client_flags, static_cast<std::uint32_t>(value_bytes), chunk_bytes > kChunkBytesMax};

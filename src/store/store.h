@@ -115,6 +115,8 @@ struct StoreRequest {
   bool binary_key = false;  // the mark of a base64 key
   bool token_sent = false;  // the item is created with its recache token handed out (mg N)
   bool create = false;      // kAppend, kPrepend: a missing item is created with `expiry`
+  // kTooLarge and kNoMemory remove the old item whatever the mode, as they do with kSet.
+  bool remove_when_refused = false;
 };
 
 // A storage command whose value is still arriving: memory is reserved as it comes (a chain grows chunk by
@@ -178,6 +180,7 @@ struct WriteInfo {
   std::uint32_t client_flags = 0;
   std::uint32_t value_bytes = 0;
   CacheTime expiry = 0;
+  CacheTime expiry_before = 0;  // arithmetic: before its own `touch`
 };
 
 // One thread's access. Made by Store::attach; used by one thread at a time.
@@ -240,10 +243,11 @@ struct Arithmetic {
 
 struct Removal {
   std::uint64_t cas_compare = 0;   // 0: no compare
+  bool compare = false;            // cas_compare is to be compared with even if it is 0, which no item has
   std::uint64_t cas_explicit = 0;  // with `invalidate` or `clear`: the id the item gets
   bool invalidate = false;         // md I: mark stale and take the token back instead of removing
-  bool clear = false;              // md x: replace the value by an empty one instead, with the two below
-  bool set_expiry = false;         // with `invalidate`
+  bool clear = false;  // md x: replace the value by an empty one instead, with the two below; the id stays
+  bool set_expiry = false;  // with `invalidate`
   CacheTime expiry = 0;
   std::uint32_t client_flags = 0;
 };

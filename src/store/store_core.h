@@ -116,6 +116,11 @@ class StoreCore {
   std::size_t charged_bytes(const ItemHeader& header) const {
     return item_bytes(header.key_bytes(), header.value_bytes, header.client_flags, options.cas);
   }
+  bool exceeds_limit(const StoreRequest& request, std::size_t value_bytes) const {
+    return value_bytes > options.item_bytes_max ||
+           item_bytes(request.key.bytes.size(), value_bytes, request.client_flags, options.cas) >
+               options.item_bytes_max;
+  }
   ItemInfo describe(const ItemHeader& header, std::uint64_t slot, CacheTime now) const;
 
   // --- Under the lock of the key's bucket.

@@ -270,6 +270,7 @@ ArithmeticResult StoreCore::arithmetic(ThreadState& thread, const Key& key, cons
   }
   if (counting.result != ArithmeticResult::kDone) return counting.result;
   if (wanted.touch) note_expiry(counting.existing.address, wanted.expiry);
+  thread.last_write.expiry_before = counting.existing.header.expiry;
   value = counting.number;
   return counting.result;
 }

@@ -51,7 +51,7 @@ StoreResult StoreCore::judge(const StoreRequest& request, const Existing& existi
 // A store that found no room. For a set, serving the old value on would be wrong.
 StoreResult StoreCore::reject(ThreadState& thread, const StoreRequest& request, StoreResult why,
                               CacheTime time) {
-  if (request.mode == StoreMode::kSet) drop(thread, request.key, time);
+  if (request.mode == StoreMode::kSet || request.remove_when_refused) drop(thread, request.key, time);
   return why;
 }
 
@@ -96,7 +96,10 @@ void StoreCore::stamp_item(ThreadState& thread, const Draft& draft, std::size_t 
                               (draft.client_flags != 0 ? kHasFlags : 0) |
                               (draft.chained ? kChained : draft.value_bytes << kValueBytesShift);
   chunk_state(chunk).store(state, std::memory_order_release);
-  thread.last_write = {options.cas ? cas : 0, draft.client_flags, draft.value_bytes, stamp.expiry};
+  thread.last_write = {.cas = options.cas ? cas : 0,
+                       .client_flags = draft.client_flags,
+                       .value_bytes = draft.value_bytes,
+                       .expiry = stamp.expiry};
   thread.last_class = draft.slab_class;
   thread.ledger.writes.add();
 }
@@ -116,6 +119,8 @@ void StoreCore::exchange(ThreadState& thread, LockedBucket& bucket, const Existi
   const std::uint64_t cas = next_cas(thread, old.slot != nullptr ? old.header.cas : 0, stamp.cas_explicit);
   stamp_item(thread, draft, key.bytes.size(), cas, stamp, time);
   std::uint64_t slot = make_slot(key.hash, draft.chunk.address);
+  // Created by a read (StoreRequest::token_sent), and so fetched from the start.
+  if (!old.alive() && (stamp.marks & kTokenSent) != 0) slot |= kSlotFetched;
   if (old.slot == nullptr) {
     bucket.insert(slot);
   } else {
@@ -231,9 +236,7 @@ StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std
   const std::string_view key = request.key.bytes;
   const unsigned slab_class =
       classes.class_for(unchained_bytes(key.size(), value.size(), request.client_flags));
-  if (item_bytes(key.size(), value.size(), request.client_flags, options.cas) > options.item_bytes_max) {
-    return reject(thread, request, StoreResult::kTooLarge, time);
-  }
+  if (exceeds_limit(request, value.size())) return reject(thread, request, StoreResult::kTooLarge, time);
   Draft draft{{}, slab_class, request.client_flags, static_cast<std::uint32_t>(value.size()), false};
   {
     LockedBucket bucket(*index, request.key.hash);
@@ -266,7 +269,13 @@ StoreResult Store::put(StoreThread& thread, const StoreRequest& request, std::st
   impl_->see_time(now);
   state.last_class = 0;
   const bool joins = request.mode == StoreMode::kAppend || request.mode == StoreMode::kPrepend;
-  if (joins) return impl_->join(state, request, {&value, 1}, now);
+  if (joins) {
+    // What begin() would say of the same value in pieces; that the joined value is too large is another case.
+    if (impl_->exceeds_limit(request, value.size())) {
+      return impl_->reject(state, request, StoreResult::kTooLarge, now);
+    }
+    return impl_->join(state, request, {&value, 1}, now);
+  }
   if (unchained_bytes(request.key.bytes.size(), value.size(), request.client_flags) <= kChunkBytesMax) {
     return impl_->put(state, request, value, now);
   }
@@ -289,7 +298,10 @@ DeleteResult StoreCore::invalidate(ThreadState& thread, LockedBucket& bucket, co
   shared_store64(chunk + kCasOffset, cas);
   shared_store32(chunk + kExpiryOffset, expiry);
   chunk_state(chunk).store((header.state & ~kTokenSent) | kStale, std::memory_order_release);
-  thread.last_write = {options.cas ? cas : 0, header.client_flags, header.value_bytes, expiry};
+  thread.last_write = {.cas = options.cas ? cas : 0,
+                       .client_flags = header.client_flags,
+                       .value_bytes = header.value_bytes,
+                       .expiry = expiry};
   bucket.unlock();
   note_expiry(existing.address, expiry);
   see_time(time);
@@ -307,8 +319,10 @@ DeleteResult StoreCore::remove(ThreadState& thread, const Key& key, const Remova
       if (existing.slot == nullptr) return DeleteResult::kNotFound;
       if (existing.alive()) {
         thread.last_class = class_of(existing.header);
-        const bool differs = !options.cas || existing.header.cas != removal.cas_compare;
-        if (removal.cas_compare != 0 && differs) return DeleteResult::kExists;
+        const bool compares = removal.compare || removal.cas_compare != 0;
+        const bool differs =
+            !options.cas || removal.cas_compare == 0 || existing.header.cas != removal.cas_compare;
+        if (compares && differs) return DeleteResult::kExists;
         if (removal.invalidate && !removal.clear) return invalidate(thread, bucket, existing, removal, time);
       }
       if (!existing.alive() || !removal.clear) unlink(thread.ledger, bucket, existing);
@@ -334,8 +348,9 @@ bool StoreCore::clear_value(ThreadState& thread, const Key& key, const Existing&
     return true;
   }
   write_head(draft, key.bytes);
+  const bool keeps_id = removal.cas_explicit == 0 && !removal.invalidate;
   const Stamp stamp{removal.expiry, (existing.header.state & kBinaryKey) | (removal.invalidate ? kStale : 0),
-                    removal.cas_explicit != 0 ? removal.cas_explicit : existing.header.cas};
+                    keeps_id ? existing.header.cas : removal.cas_explicit};
   return succeed(thread, key, draft, stamp, {existing.address, existing.header.cas}, time);
 }
 

@@ -40,7 +40,7 @@ inline std::string check_meta_result(std::string_view words, const protocol::Par
                                      std::size_t line_bytes, const protocol::MetaRequest& request) {
   using namespace protocol;
   if (result.consumed != line_bytes) return "consumed is not the line";
-  if (result.kind == ParseKind::kRequest) return check_meta_request(words, request);
+  if (result.kind == ParseKind::kMeta) return check_meta_request(words, request);
   if (result.kind != ParseKind::kError) return "neither request nor error";
   if (result.noreply || !result.reply.ends_with("\r\n")) return "error without a reply";
   if (result.swallow != 0 && request.command != MetaCommand::kSet) return "swallow without a data block";

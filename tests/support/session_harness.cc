@@ -31,15 +31,21 @@ SessionHarness::SessionHarness(const store::Options& options, const config::Conf
   store_ = std::move(created.value());
   context_ = std::make_unique<server::ServerContext>(config_, log_, cache_clock_, *store_);
   context_->network = &network_;
+  auto authentication = server::Authentication::open(config_, log_);
+  RC_CHECK(authentication.is_ok());
+  authentication_ = std::move(authentication.value());
+  authentication_.set_workers(1);
+  context_->authentication = &authentication_;
   context_->request_stop = [this] { stop_requested = true; };
   context_->counters.push_back(std::make_unique<server::WorkerCounters>());
   worker_ = std::make_unique<server::WorkerContext>(*context_, store_->attach(), *context_->counters[0]);
   reconnect();
 }
 
-void SessionHarness::reconnect() {
+void SessionHarness::reconnect(unsigned listener_tag) {
   handler_.reset();
   connection_ = std::make_unique<FakeConnection>();
+  connection_->listener_tag_ = listener_tag;
   handler_ = server::make_first_handler(*worker_, *connection_);
   producing_ = false;
   unconsumed_.clear();

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "net/send_queue.h"
 #include "server/admin.h"
+#include "server/authentication.h"
 #include "server/negotiation.h"
 #include "support/fake_clock.h"
 
@@ -67,10 +68,11 @@ class FakeConnection final : public Connection {
 
 class SessionHarness {
  public:
+  // Password files that `config` names must be there and correct.
   explicit SessionHarness(const store::Options& options = {}, const config::Config& config = {});
 
-  // A new client. The store stays.
-  void reconnect();
+  // A new client, by a listener with this tag. The store stays.
+  void reconnect(unsigned listener_tag = 0);
   // Feeds `input` in pieces of at most `piece_bytes`, keeping unconsumed bytes as the engine does; returns
   // all output.
   std::string feed(std::string_view input, std::size_t piece_bytes = ~std::size_t{0});
@@ -83,6 +85,7 @@ class SessionHarness {
   CacheClock& cache_clock() { return cache_clock_; }
   server::WorkerContext& worker() { return *worker_; }
   server::ServerContext& server() { return *context_; }
+  server::Authentication& authentication() { return authentication_; }
   bool stop_requested = false;
 
  private:
@@ -93,6 +96,7 @@ class SessionHarness {
   CacheClock cache_clock_{clock_};
   Log log_;
   config::Config config_;
+  server::Authentication authentication_;
   FakeNetwork network_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<server::ServerContext> context_;

@@ -1,8 +1,11 @@
 // What happens by itself: one event at a time, chosen by the seed.
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <iterator>
 
 #include "support/sim_state.h"
@@ -49,8 +52,14 @@ bool SimRing::runnable(const SimOperation& operation) const {
       if (operation.first_try && free_buffers_.empty()) return true;
       return !socket.to_server.empty() || socket.client_finished || socket.broken || socket.server_shut_read;
     }
+    case Kind::kReceiveDatagram: {
+      const SimObject& socket = *operation.object;
+      if (socket.kind != SimObject::Kind::kDatagram) return true;
+      return (operation.first_try && free_buffers_.empty()) || !socket.inbox.empty();
+    }
     case Kind::kSend: {
       const SimObject& socket = *operation.object;
+      if (socket.kind == SimObject::Kind::kDatagram) return !socket.send_blocked;
       if (socket.kind != SimObject::Kind::kSocket) return true;
       return socket.broken || socket.server_shut_write || world_.room(socket) > 0;
     }
@@ -73,6 +82,9 @@ void SimRing::run(const SimOperationPointer& operation) {
         break;
       case Kind::kReceive:
         run_receive(operation);
+        break;
+      case Kind::kReceiveDatagram:
+        run_receive_datagram(operation);
         break;
       case Kind::kSend:
         run_send(operation);
@@ -143,8 +155,38 @@ void SimRing::run_receive(const SimOperationPointer& operation) {
   complete_multishot(operation, count, flags);
 }
 
+void SimRing::run_receive_datagram(const SimOperationPointer& operation) {
+  SimObject& socket = *operation->object;
+  if (socket.kind != SimObject::Kind::kDatagram) return complete(operation, -ENOTSOCK);
+  if (free_buffers_.empty()) return complete(operation, -ENOBUFS);
+  if (world_.inject(world_.faults.buffers_exhausted, "buffers_exhausted"))
+    return complete(operation, -ENOBUFS);
+  const SimWorld::Datagram datagram = std::move(socket.inbox.front());
+  socket.inbox.pop_front();
+  std::uint32_t flags = 0;
+  const int count = take_buffer(datagram, flags);
+  // As in the kernel: a datagram without payload ends the operation.
+  if (datagram.payload.empty()) return complete(operation, count, flags);
+  complete_multishot(operation, count, flags);
+}
+
+// Whole or not at all.
+void SimRing::run_send_datagram(const SimOperationPointer& operation) {
+  if (operation->message == nullptr || operation->message->msg_namelen != sizeof(sockaddr_in))
+    return complete(operation, -EDESTADDRREQ);
+  if (world_.inject(world_.faults.send_error, "send_error")) return complete(operation, -ENETUNREACH);
+  sockaddr_in peer;
+  std::memcpy(&peer, operation->message->msg_name, sizeof peer);
+  std::string payload = gather(*operation);
+  const auto bytes = static_cast<std::int32_t>(payload.size());
+  if (!world_.inject(world_.faults.datagram_lost, "datagram_lost"))
+    operation->object->outbox.push_back({ntohs(peer.sin_port), std::move(payload)});
+  complete(operation, bytes);
+}
+
 void SimRing::run_send(const SimOperationPointer& operation) {
   SimObject& socket = *operation->object;
+  if (socket.kind == SimObject::Kind::kDatagram) return run_send_datagram(operation);
   if (socket.kind != SimObject::Kind::kSocket) return complete(operation, -ENOTSOCK);
   if (socket.server_shut_write) return complete(operation, -EPIPE);
   if (socket.broken) {

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "net/datagram.h"
 #include "support/sim_state.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -49,6 +50,7 @@ std::uint64_t checksum_of(const SimOperation& send) {
   const msghdr& message = *send.message;
   std::uint64_t sum = hash_key({reinterpret_cast<const char*>(&message), sizeof(message)}, 2);
   sum = hash_key({reinterpret_cast<const char*>(message.msg_iov), message.msg_iovlen * sizeof(iovec)}, sum);
+  sum = hash_key({static_cast<const char*>(message.msg_name), message.msg_namelen}, sum);
   for (std::size_t i = 0; i < message.msg_iovlen; ++i) {
     const iovec& part = message.msg_iov[i];
     sum = hash_key({static_cast<const char*>(part.iov_base), part.iov_len}, sum);
@@ -134,7 +136,8 @@ SimOperation& SimRing::queue_on(SimOperation::Kind kind, int descriptor, net::To
   SimObject& object = *operation.object;
   ++object.in_flight;
   if (object.used.size() < 8) object.used.push_back({id_, token});
-  if (kind == SimOperation::Kind::kSend && ++object.sends_in_flight > 1) {
+  if (kind == SimOperation::Kind::kSend && ++object.sends_in_flight > 1 &&
+      object.kind != SimObject::Kind::kDatagram) {
     world_.violation("two sends in flight on descriptor " + std::to_string(descriptor));
   }
   return operation;
@@ -146,6 +149,13 @@ void SimRing::accept_multishot(int listener, net::Token token) {
 
 void SimRing::receive_multishot(int socket, net::Token token) {
   queue_on(SimOperation::Kind::kReceive, socket, token);
+}
+
+void SimRing::receive_datagram_multishot(int socket, const msghdr& shape, net::Token token) {
+  if (shape.msg_namelen != net::kDatagramNameBytes || shape.msg_controllen != 0) {
+    world_.violation("a shape of received datagrams that is not net/datagram.h's");
+  }
+  queue_on(SimOperation::Kind::kReceiveDatagram, socket, token);
 }
 
 void SimRing::send(int socket, std::span<const char> data, net::Token token) {
@@ -219,17 +229,48 @@ int SimRing::take_buffer(std::string& bytes, std::uint32_t& flags) {
   if (world_.inject(world_.faults.short_receive, "short_receive")) {
     count = world_.random.coin() ? 1 : 1 + world_.random.below(count);
   }
+  const std::span<char> memory = open_buffer(flags);
+  std::memcpy(memory.data(), bytes.data(), count);
+  seal_buffer(memory);
+  bytes.erase(0, count);
+  return static_cast<int>(count);
+}
+
+std::span<char> SimRing::open_buffer(std::uint32_t& flags) {
   const std::uint16_t id = free_buffers_.front();
   free_buffers_.pop_front();
   const std::span<char> memory = std::span(memory_).subspan(std::size_t{id} * options_.receive_buffer_bytes,
                                                             options_.receive_buffer_bytes);
   unpoison(memory);
-  std::memcpy(memory.data(), bytes.data(), count);
-  poison(memory);
-  bytes.erase(0, count);
   buffer_states_[id] = BufferState::kFilled;
   flags = net::Completion::kHasBuffer | std::uint32_t{id} << net::Completion::kBufferShift;
-  return static_cast<int>(count);
+  return memory;
+}
+
+void SimRing::seal_buffer(std::span<char> buffer) {
+  poison(buffer);
+}
+
+int SimRing::take_buffer(const SimWorld::Datagram& datagram, std::uint32_t& flags) {
+  const std::span<char> memory = open_buffer(flags);
+  RC_CHECK(memory.size() > net::kDatagramOverheadBytes);
+  std::size_t room = memory.size() - net::kDatagramOverheadBytes;
+  if (!datagram.payload.empty() && world_.inject(world_.faults.datagram_cut, "datagram_cut")) {
+    room = std::min<std::size_t>(room, world_.random.below(datagram.payload.size()));
+  }
+  const std::size_t count = std::min(room, datagram.payload.size());
+  const bool cut = count < datagram.payload.size();
+  const net::DatagramHeader header{sizeof(sockaddr_in), 0, static_cast<std::uint32_t>(count),
+                                   cut ? std::uint32_t{MSG_TRUNC} : 0};
+  sockaddr_in peer{};
+  peer.sin_family = AF_INET;
+  peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  peer.sin_port = htons(datagram.port);
+  std::memcpy(memory.data(), &header, sizeof header);
+  std::memcpy(memory.data() + sizeof header, &peer, sizeof peer);
+  std::memcpy(memory.data() + net::kDatagramOverheadBytes, datagram.payload.data(), count);
+  seal_buffer(memory);
+  return static_cast<int>(net::kDatagramOverheadBytes + count);
 }
 
 // --- The turn

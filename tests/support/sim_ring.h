@@ -45,10 +45,10 @@ struct SimFaults {
   double buffers_exhausted = 0;  // a receive ends with -ENOBUFS although buffers are left
   double multishot_end = 0;      // a multishot operation ends with a successful completion (no kMore)
   double receive_error = 0;      // -ECONNRESET; the connection is gone
-  double send_error = 0;         // -EPIPE or -ECONNRESET; the connection is gone
-  double accept_error = 0;       // EMFILE ENFILE ENOMEM ECONNABORTED EINTR EAGAIN; the client keeps waiting
-  double accept_bogus = 0;       // a positive descriptor that is not open; the client keeps waiting
-  double cancel_already = 0;     // cancel: -EALREADY; its target ends soon after, with any outcome
+  double send_error = 0;      // -EPIPE or -ECONNRESET; the connection is gone. A datagram: -ENETUNREACH, once
+  double accept_error = 0;    // EMFILE ENFILE ENOMEM ECONNABORTED EINTR EAGAIN; the client keeps waiting
+  double accept_bogus = 0;    // a positive descriptor that is not open; the client keeps waiting
+  double cancel_already = 0;  // cancel: -EALREADY; its target ends soon after, with any outcome
   double cancel_late = 0;  // the target gets its event first: -ENOENT, or a cancelled send with partial count
   double delay = 0;        // a completion becomes visible some events later, after others (order within one
                            // multishot operation is kept)
@@ -57,6 +57,8 @@ struct SimFaults {
   double post_bad = 0;          // post: -EBADFD, nothing delivered
   double turn_interrupted = 0;  // submit_and_wait returns -EINTR, -EAGAIN or -EBUSY, having submitted or not
   double wake_delay = 0;        // a wake is noticed only some events later, together with others
+  double datagram_cut = 0;      // a datagram is reported as cut although it would have fitted
+  double datagram_lost = 0;     // a datagram sent is lost on its way
   double stale = 0;  // after a close: a completion with the token of an old operation on that descriptor
 
   // Swarm testing: each fault is off, rare, common or extreme, drawn from the seed.
@@ -91,6 +93,18 @@ class SimWorld {
   std::unique_ptr<net::Ring> create_ring(const net::RingOptions& options);
   // A listening descriptor. Closed by the engine with close_socket(), as any other.
   int listen(bool tcp = true);
+  // A bound datagram socket. It has no clients but what datagram_arrives() is told, and replies pile up until
+  // datagrams_take().
+  int open_datagram();
+  // One datagram from 127.0.0.1 and the given port; it waits in the socket. Lost when too many wait.
+  void datagram_arrives(int socket, std::uint16_t port, std::string_view payload);
+  struct Datagram {
+    std::uint16_t port = 0;  // whom it was sent to
+    std::string payload;
+  };
+  std::vector<Datagram> datagrams_take(int socket);
+  // While full, sends wait.
+  void datagrams_block(int socket, bool full);
   // A descriptor for poll_readable_multishot (a signalfd): make_readable() gives one completion each.
   int create_pollable();
   void make_readable(int pollable);

@@ -32,7 +32,7 @@ class SimRandom {
 // What a descriptor stands for. Lives as long as the descriptor or an operation refers to it, as in the
 // kernel.
 struct SimObject {
-  enum class Kind : std::uint8_t { kSocket, kListener, kPollable } kind = Kind::kSocket;
+  enum class Kind : std::uint8_t { kSocket, kListener, kPollable, kDatagram } kind = Kind::kSocket;
   int descriptor = -1;
   bool tcp = true;
   bool closed = false;     // by close_socket()
@@ -42,6 +42,11 @@ struct SimObject {
   // kListener: clients waiting. kPollable: readiness not yet reported.
   std::deque<ClientId> backlog;
   unsigned readiness = 0;
+
+  // kDatagram: received and not yet read; sent and not yet taken by the test.
+  std::deque<SimWorld::Datagram> inbox;
+  std::vector<SimWorld::Datagram> outbox;
+  bool send_blocked = false;
 
   // kSocket
   ClientId client = 0;
@@ -67,7 +72,17 @@ struct SimClient {
 };
 
 struct SimOperation {
-  enum class Kind : std::uint8_t { kAccept, kReceive, kSend, kCancel, kTimeout, kPoll, kPost, kWake };
+  enum class Kind : std::uint8_t {
+    kAccept,
+    kReceive,
+    kReceiveDatagram,
+    kSend,
+    kCancel,
+    kTimeout,
+    kPoll,
+    kPost,
+    kWake
+  };
 
   std::uint64_t serial = 0;
   Kind kind = Kind::kAccept;
@@ -88,7 +103,8 @@ struct SimOperation {
   std::uint64_t deadline_ns = 0;
 
   bool on_descriptor() const {
-    return kind == Kind::kAccept || kind == Kind::kReceive || kind == Kind::kSend || kind == Kind::kPoll;
+    return kind == Kind::kAccept || kind == Kind::kReceive || kind == Kind::kReceiveDatagram ||
+           kind == Kind::kSend || kind == Kind::kPoll;
   }
 };
 using SimOperationPointer = std::shared_ptr<SimOperation>;
@@ -101,6 +117,7 @@ class SimRing final : public net::Ring {
   Status enable() override;
   void accept_multishot(int listener, net::Token token) override;
   void receive_multishot(int socket, net::Token token) override;
+  void receive_datagram_multishot(int socket, const msghdr& shape, net::Token token) override;
   void send(int socket, std::span<const char> data, net::Token token) override;
   void send_message(int socket, const msghdr& message, net::Token token) override;
   void cancel(net::Token target, net::Token token) override;
@@ -144,10 +161,16 @@ class SimRing final : public net::Ring {
   void run(const SimOperationPointer& operation);
   void run_accept(const SimOperationPointer& operation);
   void run_receive(const SimOperationPointer& operation);
+  void run_receive_datagram(const SimOperationPointer& operation);
   void run_send(const SimOperationPointer& operation);
+  void run_send_datagram(const SimOperationPointer& operation);
   void run_post(const SimOperationPointer& operation);
   void start_cancel(const SimOperationPointer& operation);
   int take_buffer(std::string& bytes, std::uint32_t& flags);
+  int take_buffer(const SimWorld::Datagram& datagram, std::uint32_t& flags);
+  // A free buffer, to be written to: unpoisoned until seal_buffer().
+  std::span<char> open_buffer(std::uint32_t& flags);
+  void seal_buffer(std::span<char> buffer);
   void complete_multishot(const SimOperationPointer& operation, std::int32_t result, std::uint32_t flags);
   void complete(const SimOperationPointer& operation, std::int32_t result, std::uint32_t flags = 0);
   void deliver(Entry entry, bool overflow);

@@ -31,6 +31,7 @@ SimFaults SimFaults::swarm(std::uint64_t seed) {
                         &faults.post_bad}) {
     *fault = rare();
   }
+  for (double* fault : {&faults.datagram_cut, &faults.datagram_lost}) *fault = rare();
   return faults;
 }
 
@@ -167,6 +168,26 @@ int SimWorld::listen(bool tcp) {
   const auto listener = state_->open(SimObject::Kind::kListener);
   listener->tcp = tcp;
   return listener->descriptor;
+}
+
+int SimWorld::open_datagram() {
+  return state_->open(SimObject::Kind::kDatagram)->descriptor;
+}
+
+void SimWorld::datagram_arrives(int socket, std::uint16_t port, std::string_view payload) {
+  constexpr std::size_t kInboxMax = 256;
+  const auto object = state_->object(socket);
+  if (object == nullptr || object->inbox.size() >= kInboxMax) return;
+  object->inbox.push_back({port, std::string(payload)});
+}
+
+std::vector<SimWorld::Datagram> SimWorld::datagrams_take(int socket) {
+  const auto object = state_->object(socket);
+  return object == nullptr ? std::vector<Datagram>{} : std::exchange(object->outbox, {});
+}
+
+void SimWorld::datagrams_block(int socket, bool full) {
+  if (const auto object = state_->object(socket)) object->send_blocked = full;
 }
 
 int SimWorld::create_pollable() {

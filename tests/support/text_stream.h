@@ -13,6 +13,7 @@
 #include "protocol/parser.h"
 #include "protocol/request.h"
 #include "support/fragment.h"
+#include "support/meta_oracle.h"
 
 namespace ringcached::testing {
 
@@ -41,6 +42,21 @@ inline std::string render(const protocol::Request& request) {
 }
 
 // "! CLIENT_ERROR bad data chunk swallow=3 noreply", "close", "close SERVER_ERROR ...".
+inline std::string render(const protocol::MetaRequest& request) {
+  std::string text = "meta " + std::to_string(static_cast<int>(request.command)) + " [" +
+                     std::string(request.key()) + "] " + std::string(request.order()) + " [" +
+                     std::string(request.opaque) + "]";
+  for (const std::uint64_t number : {std::uint64_t{request.value_bytes}, std::uint64_t{request.client_flags},
+                                     request.cas, request.new_cas, request.delta, request.initial}) {
+    text += " " + std::to_string(number);
+  }
+  for (const std::int32_t number :
+       {request.ttl, request.vivify_ttl, request.recache_ttl, static_cast<std::int32_t>(request.set_mode),
+        static_cast<std::int32_t>(request.arithmetic_mode)}) {
+    text += " " + std::to_string(number);
+  }
+  return text + (request.is_binary_key() ? " binary" : "");
+}
 inline std::string render(const protocol::ParseResult& result) {
   std::string text = result.kind == protocol::ParseKind::kClose ? "close" : "!";
   if (!result.reply.empty()) text.append(" ").append(result.reply.substr(0, result.reply.size() - 2));
@@ -53,7 +69,8 @@ inline std::string render(const protocol::ParseResult& result) {
 class ResultRules {
  public:
   static std::string check(std::string_view input, const protocol::ParseResult& result,
-                           const protocol::Request& request, const protocol::LineScan& scan) {
+                           const protocol::Request& request, const protocol::MetaRequest& meta,
+                           const protocol::LineScan& scan) {
     using protocol::ParseKind;
     if (result.consumed > input.size()) return "consumed more than there is";
     if (!result.reply.empty() && !result.reply.ends_with("\r\n")) return "reply without CR LF";
@@ -68,6 +85,12 @@ class ResultRules {
         break;
       case ParseKind::kRequest:
         if (const std::string fault = check_request(input.substr(0, result.consumed), request);
+            !fault.empty()) {
+          return fault;
+        }
+        break;
+      case ParseKind::kMeta:
+        if (const std::string fault = check_meta_request(input.substr(0, result.consumed), meta);
             !fault.empty()) {
           return fault;
         }
@@ -160,15 +183,23 @@ class TextStream {
   bool parse() {
     const std::string_view view = input_.view();
     protocol::Request request;
-    const protocol::ParseResult result = protocol::parse_text(view, scan_, request);
-    if (fault_.empty()) fault_ = ResultRules::check(view, result, request, scan_);
+    protocol::MetaRequest meta;
+    const protocol::ParseResult result = protocol::parse_text(view, scan_, request, meta);
+    if (fault_.empty()) fault_ = ResultRules::check(view, result, request, meta, scan_);
     if (!fault_.empty()) closed_ = true;
     if (result.kind == protocol::ParseKind::kNeedMore || closed_) return false;
     const bool is_request = result.kind == protocol::ParseKind::kRequest;
-    events_.push_back({is_request ? render(request) : render(result), result.consumed});
+    const bool is_meta = result.kind == protocol::ParseKind::kMeta;
+    events_.push_back({is_request ? render(request)
+                       : is_meta  ? render(meta)
+                                  : render(result),
+                       result.consumed});
     closed_ = result.kind == protocol::ParseKind::kClose;
     skip_bytes_ = result.swallow;
     if (is_request && is_storage(request.command)) skip_bytes_ = std::uint64_t{request.value_bytes} + 2;
+    if (is_meta && meta.command == protocol::MetaCommand::kSet) {
+      skip_bytes_ = std::uint64_t{meta.value_bytes} + 2;
+    }
     input_.consume(result.consumed);
     return true;
   }

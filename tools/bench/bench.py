@@ -25,7 +25,7 @@ def parse_arguments(arguments):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release", help="build directory (%(default)s)")
     parser.add_argument("--servers", help="of ringcached,memcached,null; all that exist")
-    parser.add_argument("--workloads", help="names such as get1, set16, mix1, get16@1k, get1@100k, memtier32: kind, "
+    parser.add_argument("--workloads", help="names such as get1, set16, mix1, bget16 (binary), get16@1k, get1@100k, memtier32: kind, "
                         f"requests in flight, bytes of values; {DEFAULT_WORKLOADS}, and {MEMTIER_WORKLOADS} where "
                         "memtier_benchmark is on the PATH or named by MEMTIER")
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
@@ -112,7 +112,7 @@ def measure_all(options):
 
 def use_selftest_options(options):
     options.rounds, options.seconds, options.keys = 1, 0.2, 2000
-    options.workloads = "get1,get16,set16,mix1,get4@100k"
+    options.workloads = "get1,get16,set16,mix1,bmix16,get4@100k"
     if find_memtier():
         options.workloads += ",memtier32"
     options.open_loop, options.idle, options.memory = 0.3, 200, 20000

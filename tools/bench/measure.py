@@ -14,6 +14,8 @@ from processes import CLIENT_CORE, BenchError, Server, confine, end_process, run
 # More bytes of values than this are not preloaded for one workload: the keys become fewer.
 PRELOAD_BYTES_MAX = 256 * 1024 * 1024
 RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10"}
+# The letter before the kind of a workload, and the dialect of the generator it stands for.
+DIALECTS = {"": "classic", "b": "binary"}
 
 
 def progress(text):
@@ -21,17 +23,18 @@ def progress(text):
 
 
 class Workload:
-    """What a name says: get1, set16, mix32, get16@1k, memtier32. Mixes are 1 set to 10 gets."""
+    """What a name says: get1, set16, mix32, bget16, get16@1k, memtier32. Mixes are 1 set to 10 gets."""
 
     def __init__(self, name):
-        match = re.fullmatch(r"(get|set|mix|memtier)(\d+)(?:@(\d+)([km]?))?", name)
-        if match is None or int(match[2]) == 0:
-            raise BenchError(f"workload '{name}': wanted is get, set, mix or memtier, the requests in flight, and, "
-                             "if not 32, @ and the bytes of values: get1, mix16, get16@1k")
+        match = re.fullmatch(r"(?:([b]?)(get|set|mix)|(memtier))(\d+)(?:@(\d+)([km]?))?", name)
+        if match is None or int(match[4]) == 0:
+            raise BenchError(f"workload '{name}': wanted is get, set, mix (b in front for binary) or memtier, the "
+                             "requests in flight, and, if not 32, @ and the bytes of values: get1, bmix16, get16@1k")
         self.name = name
-        self.kind = match[1]
-        self.depth = int(match[2])
-        self.value_bytes = int(match[3] or 32) * {"": 1, "k": 1024, "m": 1024 * 1024}[match[4] or ""]
+        self.kind = match[2] or match[3]
+        self.dialect = DIALECTS[match[1] or ""]
+        self.depth = int(match[4])
+        self.value_bytes = int(match[5] or 32) * {"": 1, "k": 1024, "m": 1024 * 1024}[match[6] or ""]
         self.memtier = self.kind == "memtier"
 
 
@@ -71,9 +74,14 @@ class Harness:
         if checked["misses"] or checked["errors"]:
             self.fault(f"{server.name}, values of {value_bytes} bytes: keys are missing after the preload")
 
+    @staticmethod
+    def serves(server, workload):
+        """The null server speaks classic text only."""
+        return server.name != "null" or workload.dialect == "classic"
+
     def load_round(self, server, workload, rate=None):
         seconds = self.options.seconds
-        arguments = ["--pipeline", str(workload.depth), "--ratio", RATIOS[workload.kind], "--seconds", str(seconds),
+        arguments = ["--dialect", workload.dialect, "--pipeline", str(workload.depth), "--ratio", RATIOS[workload.kind], "--seconds", str(seconds),
                      "--warmup", str(min(0.3, seconds)), "--distribution", self.options.distribution]
         if rate:
             arguments += ["--rate", str(rate), "--poisson"]
@@ -166,6 +174,8 @@ class Harness:
                 turn = servers[number % len(servers):] + servers[:number % len(servers)]
                 for workload in group:
                     for server in turn:
+                        if not self.serves(server, workload):
+                            continue
                         measure = self.memtier_round if workload.memtier else self.load_round
                         result = measure(server, workload)
                         rounds.setdefault((workload.name, server.name), []).append(result)
@@ -182,7 +192,8 @@ class Harness:
             entry = {"workload": workload.name, "value_bytes": workload.value_bytes,
                      "keys": self.keys(workload.value_bytes), "servers": {}}
             for server in servers:
-                entry["servers"][server.name] = summary(rounds[workload.name, server.name])
+                if self.serves(server, workload):
+                    entry["servers"][server.name] = summary(rounds[workload.name, server.name])
             for name, figures in entry["servers"].items():
                 for peer in ("memcached", "null"):
                     if peer in entry["servers"] and peer != name:
@@ -199,6 +210,8 @@ class Harness:
             rate = round(self.options.open_loop * peaks.get("memcached", min(peaks.values())))
             for number in range(self.options.rounds):
                 for server in servers:
+                    if not self.serves(server, workload):
+                        continue
                     figures = entry["servers"][server.name]
                     figures.setdefault("open_loop_rounds", []).append(self.load_round(server, workload, rate))
             entry["open_loop_rate"] = rate

@@ -37,16 +37,26 @@ def privileges():
     return ["-u", "root"] if os.geteuid() == 0 else []
 
 
+def answers_version(server):
+    """The default of what shows that a server is ready."""
+    with server.connect() as connection:
+        connection.send(b"version\r\n")
+        return connection.line().startswith(b"VERSION ")
+
+
 class Server:
     """`with Server(options, flags=[...]) as server:` runs one server and checks at the end that it ended well."""
 
-    def __init__(self, options, flags=(), unix=False, expect_exit=0):
+    def __init__(self, options, flags=(), unix=False, expect_exit=0, ready=None, udp=False):
         self.command = command_of(options)
         self.flags = list(flags)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ringcached-test-"))
         self.unix_path = str(self.directory / "socket") if unix else None
         self.port = None
+        self.udp = udp
+        self.udp_port = None
         self.expect_exit = expect_exit
+        self.ready = ready or answers_version
         self.process = None
         self.ended = False
         self._stderr_path = self.directory / "stderr"
@@ -73,7 +83,7 @@ class Server:
         if self.unix_path:
             command += ["-s", self.unix_path]
         else:
-            command += ["-l", "127.0.0.1", "-p", str(port or -1), "-U", "0"]
+            command += ["-l", "127.0.0.1", "-p", str(port or -1), "-U", "-1" if self.udp else "0"]
         environment = dict(os.environ, MEMCACHED_PORT_FILENAME=str(port_file))
         with open(self._stderr_path, "ab") as stderr:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
@@ -93,18 +103,19 @@ class Server:
             if self.process.poll() is not None:
                 raise ServerFailure(f"the server ended at start with {self.process.returncode}: "
                                     + self.stderr().decode(errors="replace"))
-            self.port = port or self._port_from(port_file)
+            self.port = port or self._port_from(port_file, "TCP")
+            self.udp_port = self._port_from(port_file, "UDP")
             if (self.port or self.unix_path) and self._answers():
                 return
             time.sleep(0.01)
         raise ServerFailure(f"the server did not answer within {START_SECONDS_MAX} s")
 
     @staticmethod
-    def _port_from(port_file):
+    def _port_from(port_file, transport):
         """The line is `TCP INET: 4711`."""
         try:
             for line in port_file.read_text().splitlines():
-                if line.startswith("TCP INET:"):
+                if line.startswith(f"{transport} INET:"):
                     return int(line.split(":")[1])
         except (OSError, ValueError):
             pass
@@ -112,9 +123,7 @@ class Server:
 
     def _answers(self):
         try:
-            with self.connect() as connection:
-                connection.send(b"version\r\n")
-                return connection.line().startswith(b"VERSION ")
+            return self.ready(self)
         except (OSError, wire.Closed):
             return False
 

@@ -1,3 +1,6 @@
+#include <stdlib.h>
+
+#include <filesystem>
 #include <functional>
 
 #include "config/print.h"
@@ -99,6 +102,10 @@ const std::vector<Accepted>& accepted() {
       {{"--output-low-water=4096"}, [](C c) { return c.network.output_low_water_bytes == 4096; }},
       {{"--stop-deadline=2s"}, [](C c) { return c.network.stop_deadline_ms == 2000; }},
       {{"--stop-deadline=250"}, [](C c) { return c.network.stop_deadline_ms == 250; }},
+      {{"-Y", "/etc/x"}, [](C c) { return c.auth.file == "/etc/x"; }},
+      {{"--auth-file=/etc/x"}, [](C c) { return c.auth.file == "/etc/x"; }},
+      {{"-S", "--sasl-file=/x"}, [](C c) { return c.auth.sasl && c.auth.sasl_file == "/x"; }},
+      {{"--enable-sasl", "--sasl-file=/x"}, [](C c) { return c.auth.sasl; }},
       {{"--eviction=lru"}, [](C c) { return c.store.eviction == Eviction::kLru; }},
   };
   return kCases;
@@ -157,9 +164,13 @@ const std::vector<Refused>& refused() {
       {{"--daemon=yes"}, 1, "--daemon", "takes no value"},
       {{"--no-pin=3"}, 1, "--no-pin", "takes no value"},
       {{"extra"}, 1, "extra", "ringcached -h"},
-      {{"-S"}, 1, "-S", "this build lacks SASL"},
-      {{"-Y", "/etc/x"}, 1, "-Y", "this build lacks authentication"},
-      {{"--auth-file=/etc/x"}, 1, "-Y", "this build lacks authentication"},
+      {{"-S"}, 1, "-S", "MEMCACHED_SASL_PWDB"},
+      {{"-Y"}, 1, "--auth-file", "needs a value"},
+      {{"-Y", "/x", "-U", "5"}, 64, "-Y /x, -U 5", "Cannot use UDP with ascii authentication enabled"},
+      {{"-Y", "/x", "-B", "binary"}, 64, "-Y /x, -B binary", "You cannot allow the BINARY protocol"},
+      {{"-Y", "/x", "-S"}, 64, "-Y /x, -S", "drop one"},
+      {{"-S", "--sasl-file=/x", "-U", "5"}, 64, "-S, -U 5", "Cannot enable UDP while using binary SASL"},
+      {{"-S", "--sasl-file=/x", "-B", "ascii"}, 64, "-S, -B ascii", "You cannot allow the ASCII protocol"},
       {{"-Z"}, 1, "-Z", "this build lacks TLS"},
       {{"-e", "/dev/shm/x"}, 1, "-e", "this build lacks restart"},
       {{"--io-level=6.2"}, 1, "--io-level", "auto, 6.1, 6.12 or 6.18"},
@@ -270,11 +281,9 @@ TEST_SUITE("command_line") {
               .notices.empty());
   }
 
-  TEST_CASE("a UDP port is acknowledged, for none is served") {
+  TEST_CASE("a UDP port is served and not spoken of") {
     CHECK(run({"-U", "0"}).notices.empty());
-    const Run result = run({"-U", "5001"});
-    REQUIRE(result.notices.size() == 1);
-    CHECK(result.notices[0] == "-U 5001 has no effect on UDP: this build serves TCP and UNIX sockets only");
+    CHECK(run({"-U", "5001", "--udp-clients", "10.0.0.0/8"}).notices.empty());
   }
 
   TEST_CASE("a flag without effect is acknowledged by one line") {
@@ -282,5 +291,21 @@ TEST_SUITE("command_line") {
     REQUIRE(result.notices.size() == 1);
     CHECK(result.notices[0] ==
           "-N has no effect: workers take new connections in turn, whatever queue they came by");
+  }
+
+  TEST_CASE("password files are absolute paths, and that of SASL may come from the environment") {
+    REQUIRE(::unsetenv("MEMCACHED_SASL_PWDB") == 0);
+    const std::string here = std::filesystem::current_path().string();
+    CHECK(config_of({}).text_password_file.empty());
+    CHECK(config_of({"-Y", "users"}).text_password_file == here + "/users");
+    CHECK(config_of({"-Y", "/etc/users"}).text_password_file == "/etc/users");
+    CHECK(config_of({"-Y", "/etc/users"}).sasl_password_file.empty());
+    CHECK(config_of({"-S", "--sasl-file=/x"}).sasl_password_file == "/x");
+    REQUIRE(::setenv("MEMCACHED_SASL_PWDB", "/from/environment", 1) == 0);
+    CHECK(config_of({"-S"}).sasl_password_file == "/from/environment");
+    CHECK(config_of({"-S", "--sasl-file=/x"}).sasl_password_file == "/x");
+    CHECK(config_of({}).sasl_password_file.empty());
+    REQUIRE(::unsetenv("MEMCACHED_SASL_PWDB") == 0);
+    CHECK(run({"--sasl-file=/x"}).notices.size() == 1);
   }
 }

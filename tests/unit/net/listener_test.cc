@@ -19,6 +19,10 @@ ListenAddress tcp(const char* host, std::uint16_t port = 0) {
   return {.host = host, .port = port};
 }
 
+ListenAddress udp(const char* host, std::uint16_t port = 0) {
+  return {.kind = ListenAddress::Kind::kUdp, .host = host, .port = port};
+}
+
 ListenAddress unix_at(const std::string& path, unsigned mode = 0700) {
   return {.kind = ListenAddress::Kind::kUnix, .path = path, .unix_mode = mode};
 }
@@ -141,5 +145,25 @@ TEST_SUITE("listener") {
       leave_stale_socket(path);
     }
     CHECK(std::filesystem::exists(path));
+  }
+
+  TEST_CASE("UDP: each worker has a socket of its own on one port, and another server is found") {
+    auto sockets = open_datagram_sockets({tcp("127.0.0.1"), udp("127.0.0.1"), udp("127.0.0.1")}, 3);
+    REQUIRE(sockets.is_ok());
+    REQUIRE(sockets.value().size() == 6);
+    const std::uint16_t port = sockets.value()[0].bound().port;
+    CHECK(port != 0);
+    for (int i = 0; i < 3; ++i) {
+      const Listener& socket = sockets.value()[static_cast<std::size_t>(i)];
+      CHECK(socket.bound().port == port);
+      CHECK(socket.info().name == "udp:127.0.0.1:" + std::to_string(port));
+      CHECK(sockets.value()[static_cast<std::size_t>(i) + 3].bound().port != port);
+    }
+    const auto second = open_datagram_sockets({udp("127.0.0.1", port)}, 2);
+    REQUIRE_FALSE(second.is_ok());
+    CHECK(second.status().message() ==
+          "cannot listen on UDP 127.0.0.1:" + std::to_string(port) +
+              ": the port is in use; stop the other server or choose another port");
+    CHECK(open_listeners({udp("127.0.0.1")}, 16).value().empty());
   }
 }

@@ -17,7 +17,8 @@ namespace {
 ParseResult parse_once(std::string_view input) {
   LineScan scan;
   Request request;
-  return parse_text(input, scan, request);
+  MetaRequest meta;
+  return parse_text(input, scan, request, meta);
 }
 
 std::string padded(std::string text, std::size_t bytes) {
@@ -68,7 +69,7 @@ TEST_SUITE("protocol line length") {
     CHECK(parse_once(padded("foo", kCompleteLineBytesMax - 1) + "\n").kind == ParseKind::kError);
     CHECK(parse_once(padded("foo", kCompleteLineBytesMax) + "\n").kind == ParseKind::kClose);
     CHECK(parse_once(padded("incr k 1", 3000) + "\r\n").kind == ParseKind::kRequest);
-    CHECK(parse_once(multiget("mg", 300) + "\r\n").reply == reply::kError);
+    CHECK(parse_once(multiget("mg", 300) + "\r\n").reply == reply::kMetaTooManyFlags);
   }
 
   TEST_CASE("a touching retrieval may have 16 KiB however it comes") {
@@ -115,10 +116,11 @@ TEST_SUITE("protocol line length") {
     const std::string line = multiget("get", 100'000) + "\r\n";
     LineScan scan;
     Request request;
+    MetaRequest meta;
     std::size_t results = 0;
     const auto start = std::chrono::steady_clock::now();
     for (std::size_t bytes = 1; bytes <= line.size(); ++bytes) {
-      const ParseResult result = parse_text(std::string_view(line).substr(0, bytes), scan, request);
+      const ParseResult result = parse_text(std::string_view(line).substr(0, bytes), scan, request, meta);
       if (result.kind != ParseKind::kNeedMore) ++results;
     }
     const auto elapsed = std::chrono::steady_clock::now() - start;

@@ -51,7 +51,7 @@ void check_faults(const std::vector<FaultRow>& rows) {
 void check_accepted(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) {
     CAPTURE(line);
-    CHECK(parse(line).result.kind == ParseKind::kRequest);
+    CHECK(parse(line).result.kind == ParseKind::kMeta);
   }
 }
 
@@ -112,7 +112,7 @@ TEST_SUITE("protocol meta") {
 
   TEST_CASE("set") {
     const Parsed parsed = parse("ms foo 5 F7 T10 ME I c");
-    CHECK(parsed.result.kind == ParseKind::kRequest);
+    CHECK(parsed.result.kind == ParseKind::kMeta);
     CHECK(parsed.request.command == MetaCommand::kSet);
     CHECK(parsed.request.value_bytes == 5);
     CHECK(parsed.request.client_flags == 7);
@@ -154,7 +154,7 @@ TEST_SUITE("protocol meta") {
     CHECK(parse("mg Zm9v").request.key() == "Zm9v");
     // Nothing is left over from the request before.
     MetaRequest reused = request;
-    CHECK(parse_meta(MetaCommand::kGet, "bar", 8, reused).kind == ParseKind::kRequest);
+    CHECK(parse_meta(MetaCommand::kGet, "bar", 8, reused).kind == ParseKind::kMeta);
     CHECK(reused.key() == "bar");
     CHECK(reused.order() == "");
   }

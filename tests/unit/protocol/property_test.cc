@@ -127,15 +127,24 @@ void replay(const std::string& directory, std::size_t files_min, std::string (*o
 // Both ways over the same complete line; the hot one may decline.
 bool agrees_with_general_way(std::string_view input) {
   Request hot;
-  const std::size_t consumed = parse_hot(input, hot);
+  MetaRequest hot_meta;
+  const HotLine line = parse_hot(input, hot, hot_meta);
+  const std::size_t consumed = line.bytes;
   if (consumed == 0) return true;
   std::string_view words = input.substr(0, consumed - 1);
   if (words.ends_with('\r')) words.remove_suffix(1);
-  const auto command = find_command(next_word(words));
+  if (input.find('\n') + 1 != consumed) return false;
+  const std::string_view word = next_word(words);
+  if (line.is_meta) {
+    MetaRequest general;
+    return parse_meta(find_meta_command(word).value(), words, consumed, general).kind == ParseKind::kMeta &&
+           testing::render(hot_meta) == testing::render(general) &&
+           hot_meta.key().data() == general.key().data() && hot_meta.opaque.data() == general.opaque.data();
+  }
+  const auto command = find_command(word);
   Request general;
   return command && parse_classic(*command, words, consumed, general).kind == ParseKind::kRequest &&
-         testing::render(hot) == testing::render(general) && hot.key.data() == general.key.data() &&
-         input.find('\n') + 1 == consumed;
+         testing::render(hot) == testing::render(general) && hot.key.data() == general.key.data();
 }
 
 }  // namespace
@@ -202,16 +211,35 @@ TEST_SUITE("protocol properties") {
         {"set k 0 -1 32\r\n", false},
         {"set k 1234567890 0 32\r\n", false},
         {"add k 0 0 32\r\n", false},
+        {"mg key_0000000000ab\r\n", true},
+        {"mg key_0000000000ab v\r\n", true},
+        {"mg key_0000000000ab v t f k Oabcdef q\n", true},
+        {"mg key_0000000000ab T86400 v\r\n", true},
+        {"mg key_0000000000ab v v\r\n", false},
+        {"mg key_0000000000ab vfoo\r\n", false},
+        {"mg key_0000000000ab  v\r\n", false},
+        {"mg key_0000000000ab v \r\n", false},
+        {"mg key_0000000000ab T-1 v\r\n", false},
+        {"mg key_0000000000ab b v\r\n", false},
+        {"mg key_0000000000ab O12345678901234567890123456789012\r\n", false},
+        {"mg key_0000000000ab T\r\n", false},
+        {"ms key_0000000000ab 32\r\n", true},
+        {"ms key_0000000000ab 32 T0 F7 c q\r\n", true},
+        {"ms key_0000000000ab\r\n", false},
+        {"ms key_0000000000ab x\r\n", false},
+        {"ms key_0000000000ab 32 MA\r\n", false},
+        {"md key_0000000000ab\r\n", false},
     };
     for (const auto& row : rows) {
       const std::string input = row.line;
       CAPTURE(input);
       Request request;
+      MetaRequest meta;
 #if defined(__SSE2__)
       const std::size_t taken = row.taken && input.size() >= 8 ? input.size() : 0;
-      CHECK(parse_hot(input, request) == taken);
+      CHECK(parse_hot(input, request, meta).bytes == taken);
       // Words of the next request in the same window change nothing.
-      CHECK(parse_hot(input + "set a b c", request) == (row.taken ? input.size() : 0));
+      CHECK(parse_hot(input + "set a b c", request, meta).bytes == (row.taken ? input.size() : 0));
 #endif
       CHECK(agrees_with_general_way(input));
     }
@@ -219,13 +247,47 @@ TEST_SUITE("protocol properties") {
 
   TEST_CASE("the hot path agrees with the general one") {
     Random random(fresh_seed());
-    static const std::vector<std::string> words = {
-        "k",   "key", "key_0000000000ab", "0", "1",  "12", "999999999",          "1000000000",         "-1",
-        "+1",  "x",   "noreply",          "",  "\r", "\t", std::string(40, 'k'), std::string(1, '\0'), "1\r",
-        "\x80"};
+    static const std::vector<std::string> words = {"k",
+                                                   "key",
+                                                   "key_0000000000ab",
+                                                   "0",
+                                                   "1",
+                                                   "12",
+                                                   "999999999",
+                                                   "1000000000",
+                                                   "-1",
+                                                   "+1",
+                                                   "x",
+                                                   "noreply",
+                                                   "",
+                                                   "\r",
+                                                   "\t",
+                                                   std::string(40, 'k'),
+                                                   std::string(1, '\0'),
+                                                   "1\r",
+                                                   "\x80",
+                                                   "v",
+                                                   "t",
+                                                   "k",
+                                                   "q",
+                                                   "c",
+                                                   "f",
+                                                   "s",
+                                                   "vx",
+                                                   "b",
+                                                   "O",
+                                                   "Oabc",
+                                                   "T30",
+                                                   "T",
+                                                   "T-1",
+                                                   "F5",
+                                                   "F",
+                                                   "N30",
+                                                   "C7",
+                                                   "MA"};
     std::size_t disagreements = 0;
     for (int i = 0; i < 200'000; ++i) {
-      std::string line = pick(random, {"get", "set"});
+      std::string line = pick(random, {"get", "set", "mg", "ms"});
       for (std::size_t count = random() % 7; count > 0; --count) line += " " + pick(random, words);
       line += pick(random, {"\r\n", "\n"});
       if (random() % 8 == 0) line[random() % line.size()] = static_cast<char>(random());

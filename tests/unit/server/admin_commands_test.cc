@@ -220,6 +220,32 @@ TEST_SUITE("admin commands") {
     CHECK(stats.dump() == "END\r\n");
   }
 
+  TEST_CASE("prefix statistics: binary requests count, meta commands do not") {
+    SessionHarness harness;
+    harness.feed("stats detail on\r\nmg m:1 v\r\nms m:1 1\r\nx\r\nmd m:1\r\nms m:2 1\r\nx\r\n");
+    CHECK(harness.feed("stats detail dump\r\n") == "END\r\n");
+    const auto packet = [](unsigned char opcode, const std::string& extras, const std::string& key,
+                           const std::string& value) {
+      std::string bytes(24, '\0');
+      bytes[0] = '\x80';
+      bytes[1] = static_cast<char>(opcode);
+      bytes[3] = static_cast<char>(key.size());
+      bytes[4] = static_cast<char>(extras.size());
+      bytes[11] = static_cast<char>(extras.size() + key.size() + value.size());
+      return bytes + extras + key + value;
+    };
+    harness.reconnect();
+    harness.feed(packet(0x01, std::string(8, '\0'), "b:1", "x") + packet(0x00, "", "b:1", "") +
+                 packet(0x00, "", "b:2", "") + packet(0x04, "", "b:1", ""));
+    // In pieces as well.
+    harness.feed(packet(0x01, std::string(8, '\0'), "b:3", "x"), 1);
+    const std::string expected = "PREFIX b get 2 hit 1 set 2 del 1\r\nEND\r\n";
+    CHECK(harness.feed(packet(0x10, "", "detail dump", "")).find(expected) != std::string::npos);
+    harness.feed(packet(0x10, "", "detail off", ""));
+    harness.reconnect();
+    CHECK(harness.feed("get b:1\r\nstats detail dump\r\n") == "END\r\n" + expected);
+  }
+
   TEST_CASE("a crawl is shared by the workers, and busy until all are through") {
     SessionHarness harness;
     server::Upkeep upkeep;

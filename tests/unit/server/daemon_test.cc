@@ -349,6 +349,9 @@ TEST_SUITE("process_limits") {
     bound[2].path = "/run/x";
     REQUIRE(write_port_file(path, bound));
     CHECK(read_file(path) == "TCP INET: 37095\nTCP INET6: 39745\n");
+    bound[0].kind = bound[1].kind = ListenAddress::Kind::kUdp;
+    REQUIRE(write_port_file(path, bound));
+    CHECK(read_file(path) == "UDP INET: 37095\nUDP INET6: 39745\n");
     REQUIRE(write_port_file(path, {}));
     CHECK(read_file(path).empty());
     const Status status = write_port_file(directory.path("none/ports"), bound);

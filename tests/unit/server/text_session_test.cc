@@ -5,18 +5,14 @@
 #include <vector>
 
 #include "server/retrieval.h"
+#include "support/exchange.h"
 #include "support/session_harness.h"
 
+using ringcached::testing::Exchange;
 using ringcached::testing::SessionHarness;
 using namespace std::string_literals;
 
 namespace {
-
-struct Exchange {
-  const char* name;
-  std::string sent;
-  std::string expected;
-};
 
 // Each on a fresh server. Rules named by their section in the protocol specification.
 const std::vector<Exchange>& exchanges() {
@@ -77,6 +73,10 @@ const std::vector<Exchange>& exchanges() {
       {"too large: swallowed, and the old value is gone",
        "set a 0 0 1\r\n1\r\nset a 0 0 2000\r\n"s + std::string(2000, 'x') + "\r\nget a\r\n",
        "STORED\r\nSERVER_ERROR object too large for cache\r\nEND\r\n"},
+      {"too large an append is refused for its size; one that grows too large is not stored",
+       "set a 0 0 600\r\n"s + std::string(600, 'x') + "\r\nappend a 0 0 2000\r\n" + std::string(2000, 'x') +
+           "\r\nprepend a 0 0 600\r\n" + std::string(600, 'x') + "\r\nget b\r\n",
+       "STORED\r\nSERVER_ERROR object too large for cache\r\nNOT_STORED\r\nEND\r\n"},
       {"too large an add leaves the old value",
        "set a 0 0 1\r\n1\r\nadd a 0 0 2000\r\n"s + std::string(2000, 'x') + "\r\nget a\r\n",
        "STORED\r\nSERVER_ERROR object too large for cache\r\nVALUE a 0 1\r\n1\r\nEND\r\n"},
@@ -101,17 +101,7 @@ std::string self_describing(std::size_t bytes, unsigned salt) {
 TEST_SUITE("session") {
   TEST_CASE("every exchange, whole and cut everywhere") {
     for (const Exchange& exchange : exchanges()) {
-      INFO(exchange.name);
-      for (const std::size_t piece : {~std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{7}}) {
-        SessionHarness harness(small_items());
-        CHECK(harness.feed(exchange.sent, piece) == exchange.expected);
-      }
-      for (std::size_t cut = 1; cut < std::min<std::size_t>(exchange.sent.size(), 200); ++cut) {
-        SessionHarness harness(small_items());
-        std::string received = harness.feed(std::string_view(exchange.sent).substr(0, cut));
-        received += harness.feed(std::string_view(exchange.sent).substr(cut));
-        CHECK_MESSAGE(received == exchange.expected, "cut at " << cut);
-      }
+      ringcached::testing::check_everywhere(exchange, small_items());
     }
   }
 

@@ -133,7 +133,10 @@ class Model {
                   std::uint64_t cas) const {
     const auto kept = old != nullptr ? std::optional<Entry>(*old) : std::nullopt;
     const bool joins = mode == StoreMode::kAppend || mode == StoreMode::kPrepend;
+    const bool alone_too_large =
+        item_bytes(key_bytes, wanted.value.size(), wanted.flags, options_.cas) > options_.item_bytes_max;
     if (joins) {
+      if (alone_too_large) return {StoreResult::kTooLarge, kept};
       if (old == nullptr) return {StoreResult::kNotStored, kept};
       Entry joined = *old;
       joined.value = mode == StoreMode::kAppend ? old->value + wanted.value : wanted.value + old->value;
@@ -142,7 +145,7 @@ class Model {
       if (bytes > options_.item_bytes_max) return {StoreResult::kNotStored, kept};
       return {StoreResult::kStored, joined};
     }
-    if (item_bytes(key_bytes, wanted.value.size(), wanted.flags, options_.cas) > options_.item_bytes_max) {
+    if (alone_too_large) {
       return {StoreResult::kTooLarge, mode == StoreMode::kSet ? std::nullopt : kept};
     }
     if (mode == StoreMode::kAdd && old != nullptr) return {StoreResult::kNotStored, kept};
@@ -188,14 +191,11 @@ class Model {
       CAPTURE(static_cast<int>(mode));
       CAPTURE(static_cast<int>(expected.result));
       CAPTURE(static_cast<int>(result));
-      // A piece of an append is judged by itself before it is joined.
-      const bool joins = mode == StoreMode::kAppend || mode == StoreMode::kPrepend;
-      const bool piece_too_large = joins && result == StoreResult::kTooLarge;
-      REQUIRE((piece_too_large || !ample_));
+      REQUIRE(!ample_);
       if (result == StoreResult::kStored) {
         REQUIRE(mode == StoreMode::kAdd);  // making room for the new item took the old one
         entries_.erase(name);
-      } else if (!piece_too_large) {
+      } else {
         const bool no_room = result == StoreResult::kNoMemory || result == StoreResult::kNotStored;
         REQUIRE((no_room || result == StoreResult::kNotFound));
         if (mode == StoreMode::kSet && result == StoreResult::kNoMemory) entries_.erase(name);

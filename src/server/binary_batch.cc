@@ -1,0 +1,26 @@
+#include "server/binary_batch.h"
+
+#include <algorithm>
+
+namespace ringcached::server {
+
+void BinaryBatch::plan(WorkerContext& worker, std::string_view input, protocol::BinaryAccess access,
+                       std::size_t requests_max) {
+  size_ = 0;
+  const std::size_t most = std::min(requests_max, Batch::kRequestsMax);
+  while (size_ < most) {
+    Planned& next = planned_[size_];
+    const protocol::BinaryResult parsed = protocol::parse_binary(input, access, next.request);
+    if (parsed.kind != protocol::BinaryResult::Kind::kRequest) return;
+    if (!protocol::is_item_command(next.request.command)) return;
+    const std::size_t bytes = parsed.consumed + next.request.value_bytes;
+    if (input.size() < bytes) return;
+    input.remove_prefix(bytes);
+    next.request_bytes = parsed.consumed;
+    next.key = worker.store.key(next.request.key);
+    worker.store.prefetch(next.key);
+    ++size_;
+  }
+}
+
+}  // namespace ringcached::server

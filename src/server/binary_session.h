@@ -1,0 +1,73 @@
+// A client that speaks the binary dialect (spec 8): bytes -> requests -> store -> answers. As text_session.h.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "protocol/binary.h"
+#include "ringcached/network.h"
+#include "server/context.h"
+#include "server/dialect_session.h"
+#include "server/sasl.h"
+#include "server/storage.h"
+
+namespace ringcached::server {
+
+class BinarySession final : public DialectSession {
+ public:
+  explicit BinarySession(WorkerContext& worker);
+
+  Consumed on_data(Connection& connection, std::span<const char> input) override;
+  bool between_requests() const override { return swallow_bytes_ == 0 && value_ == nullptr; }
+
+ private:
+  // What one step did: bytes used, and whether the loop goes on.
+  struct Step {
+    std::size_t used = 0;
+    bool wait = false;  // more input is needed
+    bool close = false;
+    unsigned requests = 1;  // towards the connection's share of the turn
+  };
+  // A storage command whose value is still arriving.
+  struct PendingValue {
+    PendingValue(WorkerContext& worker, const protocol::BinaryRequest& header_and_command,
+                 const store::StoreRequest& request)
+        : command(header_and_command), wanted(request), upload(worker, request, command.value_bytes) {
+      command.key = {};
+      wanted.key = upload.key();
+    }
+    protocol::BinaryRequest command;  // without its key
+    store::StoreRequest wanted;
+    ValueUpload upload;
+  };
+
+  Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
+  Step on_batch(Output& output, std::string_view input, unsigned share);
+  Step on_header(Connection& connection, Output& output, std::string_view input);
+  Step on_request(Connection& connection, Output& output, const protocol::BinaryRequest& request,
+                  std::size_t request_bytes, std::string_view rest);
+  Step begin_value(Output& output, const protocol::BinaryRequest& request, std::string_view input);
+  Step on_value(Output& output, std::string_view input);
+  Step on_swallow(std::string_view input);
+  void end_value(std::uint32_t swallow);
+  void flush(Output& output, const protocol::BinaryRequest& request);
+
+  Step on_sasl(Connection& connection, Output& output, const protocol::BinaryRequest& request,
+               std::size_t request_bytes, std::string_view rest);
+
+  void answer_sasl(Output& output, const protocol::BinaryRequest& request, SaslOutcome outcome);
+
+  // Asked before every request.
+  protocol::BinaryAccess access() const {
+    return sasl_required_ && !sasl_.authenticated() ? protocol::BinaryAccess::kUnauthenticated
+                                                    : protocol::BinaryAccess::kAll;
+  }
+
+  WorkerContext& worker_;
+  std::unique_ptr<PendingValue> value_;
+  std::uint32_t swallow_bytes_ = 0;  // of a refused request's body, still to be dropped
+  const bool sasl_required_;
+  SaslExchange sasl_;
+};
+
+}  // namespace ringcached::server
