@@ -138,7 +138,8 @@ struct Config {
   // empty: none. The one of SASL is auth.sasl_file or that of the environment.
   std::string text_password_file;
   std::string sasl_password_file;
-  // From network.listen, port, udp_port and unix_socket; never empty after a parse. The tag of each is its Protocol.
+  // From network.listen, port, udp_port and unix_socket; never empty after a parse. The tag of each is its
+  // Protocol.
   std::vector<ListenAddress> listeners;
   std::vector<IpNetwork> udp_clients;  // network.udp_clients, parsed
 };
