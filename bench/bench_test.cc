@@ -37,9 +37,9 @@ struct Parsed {
 };
 
 // `text` fed in pieces: cut at each of `cuts` (ascending).
-template <typename Parser = ClassicReplyParser>
-Parsed parse_cut(std::string_view text, const std::vector<std::size_t>& cuts, bool want_values) {
-  Parser parser(want_values);
+Parsed parse_cut(std::string_view text, const std::vector<std::size_t>& cuts, bool want_values,
+                 const Dialect& dialect = ClassicDialect()) {
+  const std::unique_ptr<ReplyParser> parser = dialect.new_parser(want_values);
   RecordingSink sink;
   std::size_t begin = 0;
   bool good = true;
@@ -47,7 +47,7 @@ Parsed parse_cut(std::string_view text, const std::vector<std::size_t>& cuts, bo
     // A copy of its own size, so that the address sanitizer sees a read past the piece.
     const std::vector<char> piece(text.begin() + static_cast<std::ptrdiff_t>(begin),
                                   text.begin() + static_cast<std::ptrdiff_t>(end));
-    good = good && parser.feed({piece.data(), piece.size()}, sink);
+    good = good && parser->feed({piece.data(), piece.size()}, sink);
     begin = end;
   };
   for (const std::size_t cut : cuts) feed(cut);
@@ -211,6 +211,31 @@ TEST_SUITE("bench") {
     }
   }
 
+  TEST_CASE("meta replies, and gets of several keys") {
+    const std::string meta = "VA 5\r\nEN\r\n!\r\nEN\r\nHD\r\nVA 0\r\n\r\nNS\r\nSERVER_ERROR x\r\n";
+    const std::string multi =
+        "VALUE a 0 1\r\n1\r\nVALUE b 0 1\r\n2\r\nEND\r\nVALUE a 0 1\r\n1\r\nEND\r\nEND\r\n";
+    for (const auto& cuts : {std::vector<std::size_t>{}, std::vector<std::size_t>{7}}) {
+      for (const bool want_values : {false, true}) {
+        CHECK(parse_cut(meta, cuts, want_values, MetaDialect()).replies == "HMSHNE");
+        CHECK(parse_cut(multi, cuts, want_values, ClassicDialect(2, 10)).replies == "HMM");
+      }
+    }
+    CHECK(parse_cut(meta, every_byte(meta.size()), true, MetaDialect()).values ==
+          std::vector<std::string>{"EN\r\n!", ""});
+    for (const std::string_view bad : {"VA x\r\n", "VA\r\n", "OK\r\n", "VA 1\r\nab\r\n"}) {
+      CHECK_FALSE(parse_cut(bad, {}, false, MetaDialect()).good);
+    }
+    const ItemPattern items(8, 1, 1, 1);
+    std::string out;
+    MetaDialect().append_get(out, items, 5);
+    MetaDialect().append_set(out, items, 6);
+    CHECK(out.starts_with("mg 00000005 v\r\nms 00000006 1\r\n"));
+    out.clear();
+    ClassicDialect(3, 10).append_get(out, items, 5);
+    CHECK(out == "get 00000005 00000008 00000001\r\n");
+  }
+
   // Only what differs from answer to answer; a status is followed by the length of the body.
   std::string binary_answer(char opcode, char status, std::string extras, std::string value) {
     std::string answer{'\x81', opcode, 0, 0, static_cast<char>(extras.size()), 0, 0, status, 0, 0, 0};
@@ -229,14 +254,14 @@ TEST_SUITE("bench") {
       std::vector<std::vector<std::size_t>> cuttings = {{}, every_byte(text.size())};
       for (const std::size_t cut : every_byte(text.size())) cuttings.push_back({cut});
       for (const auto& cuts : cuttings) {
-        const Parsed parsed = parse_cut<BinaryReplyParser>(text, cuts, want_values);
+        const Parsed parsed = parse_cut(text, cuts, want_values, BinaryDialect());
         REQUIRE(parsed.good);
         REQUIRE(parsed.replies == "HMSHEEM");
         REQUIRE(parsed.values == (want_values ? values : std::vector<std::string>{}));
       }
     }
-    CHECK_FALSE(parse_cut<BinaryReplyParser>("ERROR" + std::string(24, ' '), {}, false).good);
-    CHECK_FALSE(parse_cut<BinaryReplyParser>(binary_answer(7, 0, "", ""), {}, false).good);
+    CHECK_FALSE(parse_cut("ERROR" + std::string(24, ' '), {}, false, BinaryDialect()).good);
+    CHECK_FALSE(parse_cut(binary_answer(7, 0, "", ""), {}, false, BinaryDialect()).good);
   }
 
   TEST_CASE("binary requests") {

@@ -14,7 +14,8 @@ std::unique_ptr<Dialect> make() {
 constexpr struct {
   const char* name;
   std::unique_ptr<Dialect> (*make)();
-} kDialects[] = {{"classic", make<ClassicDialect>}, {"binary", make<BinaryDialect>}};
+} kDialects[] = {
+    {"classic", make<ClassicDialect>}, {"binary", make<BinaryDialect>}, {"meta", make<MetaDialect>}};
 
 }  // namespace
 

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <utility>
 
+#include "bench/classic_dialect.h"
 #include "bench/process_usage.h"
 
 namespace ringcached::bench {
@@ -68,12 +69,17 @@ int connect_unix(const std::string& path) {
   return -1;
 }
 
+std::unique_ptr<Dialect> dialect_of(const LoadOptions& options) {
+  if (options.keys_per_get == 1) return make_dialect(options.dialect);
+  return std::make_unique<ClassicDialect>(options.keys_per_get, options.keys);
+}
+
 }  // namespace
 
 LoadEngine::LoadEngine(const LoadOptions& options)
     : options_(options),
       items_(options.key_bytes, options.value_bytes_min, options.value_bytes_max, options.seed),
-      dialect_(make_dialect(options.dialect)),
+      dialect_(dialect_of(options)),
       gaps_(options.seed + 1) {}
 
 Status LoadEngine::open() {

@@ -52,6 +52,9 @@ void declare_load(CLI::App& app, LoadOptions& options, Texts& texts) {
   app.add_option("-d,--pipeline", options.pipeline, "requests of a connection in flight")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
+  app.add_option("--keys-per-get", options.keys_per_get, "in one request, which counts as one operation")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
   app.add_option("--ratio", texts.ratio, "sets:gets")->capture_default_str();
   app.add_option("--keys", options.keys, "different keys")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--key-bytes", options.key_bytes)
@@ -87,6 +90,9 @@ void declare_run(CLI::App& app, LoadOptions& options) {
 std::string check_together(const LoadOptions& options) {
   if (options.sets + options.gets == 0) return "--ratio: at least one share must not be 0";
   if (options.value_bytes_min > options.value_bytes_max) return "--value-bytes: MIN is greater than MAX";
+  if (options.keys_per_get != 1 && options.dialect != "classic")
+    return "--keys-per-get: only of the classic dialect";
+  if (options.keys_per_get != 1 && options.verify) return "--keys-per-get and --verify exclude each other";
   if (options.value_bytes_max > (std::size_t{1} << 30)) return "--value-bytes: at most 1 GiB";
   return {};
 }

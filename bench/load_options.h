@@ -16,7 +16,8 @@ struct LoadOptions {
 
   unsigned connections = 50;
   unsigned pipeline = 1;  // requests of a connection in flight, written as one batch
-  unsigned sets = 0;      // shares of the ratio set:get
+  unsigned keys_per_get = 1;
+  unsigned sets = 0;  // shares of the ratio set:get
   unsigned gets = 1;
   std::uint32_t keys = 100000;
   std::size_t key_bytes = 16;

@@ -92,6 +92,8 @@ class Connection {
   virtual unsigned listener_tag() const = 0;
   // From here on the client only listens: no idle timeout, and `stats conns` calls it conn_watch.
   virtual void become_watcher() = 0;
+  // Output appended now is still sent. False once the connection has begun to close.
+  virtual bool is_open() const { return true; }
   // Other connections of this worker have work in this turn (fairness, see Next::kYield).
   virtual bool others_waiting() const = 0;
   // Unsent output is above the high-water mark: stop producing and return kBlocked.
@@ -108,6 +110,7 @@ enum class Next : std::uint8_t {
   kYield,    // call again in this worker's round with the unconsumed bytes, after the others had their turn
   kBlocked,  // output_blocked(): call again with the unconsumed bytes once enough output was sent
   kClose,    // send what is pending, then close; input is ignored
+  kReject,   // the same, for a client that broke the protocol: the reason is CloseReason::kError
   // There is more output to make, whatever the client sends: call on_produce() in this worker's rounds, and
   // after that whenever the output is below the marks. Nothing is received meanwhile.
   kProduce,
@@ -196,6 +199,8 @@ class WorkerHandler {
   virtual std::unique_ptr<ConnectionHandler> on_open(Connection& connection) = 0;
   // After on_start, if there are UDP addresses; null: datagrams are not read. Destroyed before on_stop.
   virtual std::unique_ptr<DatagramHandler> make_datagram_handler() { return nullptr; }
+  // Before the connection's last handler is told and destroyed.
+  virtual void on_close(Connection& /*connection*/, CloseReason /*reason*/) {}
   // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called
   // again at once (background work left), false to sleep until the next completion or tick.
   virtual bool on_turn() { return false; }

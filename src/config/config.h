@@ -79,6 +79,8 @@ struct CommandConfig {
   bool flush_enabled = true;
   bool dump_enabled = true;
   bool watch_enabled = true;
+  std::uint64_t watcher_logbuf_bytes = std::uint64_t{256} << 10;  // lines waiting for a watcher
+  std::uint64_t worker_logbuf_bytes = std::uint64_t{64} << 10;    // events waiting in a worker
 };
 
 struct AuthConfig {
@@ -115,8 +117,6 @@ struct CompatConfig {
   double warm_max_factor = 2.0;
   bool temp_lru = false;  // set by giving temporary_ttl
   std::uint32_t temporary_ttl_s = 61;
-  std::uint64_t watcher_logbuf_bytes = std::uint64_t{256} << 10;
-  std::uint64_t worker_logbuf_bytes = std::uint64_t{64} << 10;
   std::uint64_t read_buf_mem_limit_bytes = 0;
   unsigned napi_ids = 0;
 };

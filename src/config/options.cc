@@ -30,7 +30,6 @@ constexpr std::string_view kReaperReason = "the reaper of expired items paces it
 constexpr std::string_view kClassesReason = "slab classes are fixed, eight steps for each doubling";
 constexpr std::string_view kMoverReason =
     "pages move by eviction age at a pace of their own (see slab_reassign)";
-constexpr std::string_view kLogReason = "log buffers are not sized by hand";
 
 // clang-format off
 constexpr Section kSections[] = {
@@ -179,6 +178,14 @@ constexpr Option kOptions[] = {
     {.key = "commands.watch", .type = Type::kFlag,
      .field = field<&Config::commands, &CommandConfig::watch_enabled>(), .short_flag = 'W',
      .long_flag = "disable-watch", .flag_value = false, .help = "allow the watch command"},
+    {.key = "commands.watcher_logbuf_size", .type = Type::kSize,
+     .field = field<&Config::commands, &CommandConfig::watcher_logbuf_bytes>(),
+     .suboption = "watcher_logbuf_size", .max = kU32Max, .unit = kKiB, .stats_name = "watcher_logbuf_size",
+     .help = "lines that wait for one client that watches; what does not fit is skipped"},
+    {.key = "commands.worker_logbuf_size", .type = Type::kSize,
+     .field = field<&Config::commands, &CommandConfig::worker_logbuf_bytes>(),
+     .suboption = "worker_logbuf_size", .max = kU32Max, .unit = kKiB, .stats_name = "worker_logbuf_size",
+     .help = "events that wait in one worker, while somebody watches"},
 
     {.key = "auth.file", .type = Type::kText, .field = field<&Config::auth, &AuthConfig::file>(), .short_flag = 'Y',
      .long_flag = "auth-file",
@@ -269,12 +276,6 @@ constexpr Option kOptions[] = {
     {.key = "compat.temporary_ttl", .type = Type::kDuration,
      .field = field<&Config::compat, &CompatConfig::temporary_ttl_s>(), .suboption = "temporary_ttl",
      .max = kU32Max, .unit = kSecond, .stats_name = "temporary_ttl", .inert = kS3FifoReason},
-    {.key = "compat.watcher_logbuf_size", .type = Type::kSize,
-     .field = field<&Config::compat, &CompatConfig::watcher_logbuf_bytes>(), .suboption = "watcher_logbuf_size",
-     .max = kU32Max, .unit = kKiB, .stats_name = "watcher_logbuf_size", .inert = kLogReason},
-    {.key = "compat.worker_logbuf_size", .type = Type::kSize,
-     .field = field<&Config::compat, &CompatConfig::worker_logbuf_bytes>(), .suboption = "worker_logbuf_size",
-     .max = kU32Max, .unit = kKiB, .stats_name = "worker_logbuf_size", .inert = kLogReason},
     {.key = "compat.read_buf_mem_limit", .type = Type::kSize,
      .field = field<&Config::compat, &CompatConfig::read_buf_mem_limit_bytes>(),
      .suboption = "read_buf_mem_limit", .max = 1024 * kGiB, .unit = kMiB,

@@ -179,7 +179,7 @@ void ClientConnection::show_input() {
 // What the handler wants that is not being shown input. What has come so far is shown once that is over.
 void ClientConnection::obey_producer(Next next) {
   producing_ = false;
-  if (next == Next::kProduce || next == Next::kHandOver || next == Next::kClose) return obey(next, 0);
+  if (next != Next::kReceive && next != Next::kYield && next != Next::kBlocked) return obey(next, 0);
   input_pending_ = !input_.empty();
   if (output_blocked()) block();
 }
@@ -193,6 +193,7 @@ void ClientConnection::hand_over() {
 
 void ClientConnection::obey(Next next, std::size_t bytes_left) {
   if (next == Next::kClose) return drain_begin(CloseReason::kHandler);
+  if (next == Next::kReject) return drain_begin(CloseReason::kError);
   if (next == Next::kHandOver) return hand_over();
   if (next == Next::kProduce) {
     producing_ = true;

@@ -63,7 +63,7 @@ class ClientConnection final : public Connection,
   void release();
 
   std::uint32_t slot() const { return slot_; }
-  bool is_open() const { return lifetime_ == Lifetime::kOpen; }
+  CloseReason close_reason() const { return reason_; }
   // It was shown input in this turn already.
   bool served_in(std::uint32_t turn) const { return served_turn_ == turn; }
   // Any thread.
@@ -81,6 +81,7 @@ class ClientConnection final : public Connection,
   bool is_unix() const override { return listener().is_unix; }
   unsigned listener_tag() const override { return listener().tag; }
   void become_watcher() override;
+  bool is_open() const override { return lifetime_ == Lifetime::kOpen; }
   bool others_waiting() const override { return !context_->ready.empty(); }
   bool output_blocked() const override { return unsent() > context_->options.output_high_water; }
 

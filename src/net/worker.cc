@@ -155,6 +155,7 @@ void Worker::adopt(AcceptedDescriptor accepted) {
 void Worker::release_ended() {
   while (!context_.ended.empty()) {
     ClientConnection& connection = context_.ended.pop_front();
+    handler_->on_close(connection, connection.close_reason());
     connection.release();
     connections_.release(connection.slot());
     connection_count_.fetch_sub(1, std::memory_order_relaxed);

@@ -1,33 +1,26 @@
 #include "protocol/uri.h"
 
-#include <array>
-
 namespace ringcached::protocol {
 namespace {
 
-constexpr std::array<bool, 256> unreserved() {
-  std::array<bool, 256> table{};
-  for (const char c : std::string_view("-._~0123456789")) table[static_cast<unsigned char>(c)] = true;
-  for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<std::size_t>(c)] = true;
-  for (int c = 'a'; c <= 'z'; ++c) table[static_cast<std::size_t>(c)] = true;
-  return table;
+constexpr bool is_unreserved(unsigned char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
-
-constexpr auto kUnreserved = unreserved();
-constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 
 }  // namespace
 
-char* write_uri_encoded(char* out, std::string_view text) {
-  for (const char c : text) {
+char* write_uri_encoded(char* out, std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    if (kUnreserved[byte]) {
+    if (is_unreserved(byte)) {
       *out++ = c;
       continue;
     }
     *out++ = '%';
-    *out++ = kHexDigits[byte >> 4];
-    *out++ = kHexDigits[byte & 15];
+    *out++ = kDigits[byte >> 4];
+    *out++ = kDigits[byte & 15];
   }
   return out;
 }

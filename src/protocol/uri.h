@@ -1,16 +1,15 @@
-// Keys in log lines and dumps: what is not A-Z a-z 0-9 - . _ ~ becomes %XX, upper case (section 10).
+// Keys in lines that are split at blanks: percent-encoded as in a URI (RFC 3986), upper-case digits.
 #pragma once
 
 #include <cstddef>
 #include <string_view>
 
-#include "protocol/limits.h"
-
 namespace ringcached::protocol {
 
-inline constexpr std::size_t kUriKeyBytesMax = 3 * kKeyBytesMax;
+// Each byte becomes at most so many.
+inline constexpr std::size_t kUriBytesPerByteMax = 3;
 
-// Writes at `out`, which has room for three times the bytes of `text`; returns the end.
-char* write_uri_encoded(char* out, std::string_view text);
+// Writes `bytes` to `out`, letters, digits and "-._~" as they are, and returns the end.
+char* write_uri_encoded(char* out, std::string_view bytes);
 
 }  // namespace ringcached::protocol

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "protocol/binary_reply.h"
 #include "protocol/reply.h"
+#include "server/reporting.h"
 #include "server/storage.h"
 #include "server/value_reply.h"
 
@@ -65,6 +66,7 @@ void execute_touch(WorkerContext& worker, Output& output, const BinaryRequest& r
   const store::Lookup lookup = worker.store.read(worker.thread, key, worker.now(),
                                                  {.touch = true, .expiry = retrieval.expiry}, look, nullptr);
   count_retrieval(worker.counters, retrieval, lookup, info.slab_class);
+  report_lookup(worker, key.bytes, lookup, info);
   if (lookup != store::Lookup::kHit) {
     return answer_binary_error(output, request.header, BinaryStatus::kKeyNotFound);
   }
@@ -115,7 +117,9 @@ void execute_delete(WorkerContext& worker, Output& output, const BinaryRequest& 
                     const store::Key& key) {
   const store::Removal removal{.cas_compare = request.header.cas};
   worker.count_prefix_delete(key.bytes);
-  switch (worker.store.remove(worker.thread, key, removal, worker.now())) {
+  const store::DeleteResult result = worker.store.remove(worker.thread, key, removal, worker.now());
+  report_removal(worker, key.bytes, result == store::DeleteResult::kDeleted, EventVerb::kDelete);
+  switch (result) {
     case store::DeleteResult::kDeleted:
       worker.counters.add(Count::kDeleteHits);
       worker.counters.add(ClassCount::kDeleteHits, worker.thread.last_class());
@@ -144,8 +148,10 @@ StoreResult create_counter(WorkerContext& worker, const BinaryRequest& request, 
   const char* end = std::to_chars(digits, digits + sizeof digits, request.initial).ptr;
   const store::StoreRequest wanted{
       .mode = StoreMode::kAdd, .key = key, .expiry = worker.expiry(std::int64_t{request.exptime})};
-  return worker.store.put(worker.thread, wanted, {digits, static_cast<std::size_t>(end - digits)},
-                          worker.now());
+  const std::string_view value(digits, static_cast<std::size_t>(end - digits));
+  const StoreResult result = worker.store.put(worker.thread, wanted, value, worker.now());
+  report_store(worker, wanted, result, value.size());
+  return result;
 }
 
 void execute_arithmetic(WorkerContext& worker, Output& output, const BinaryRequest& request,
@@ -155,7 +161,10 @@ void execute_arithmetic(WorkerContext& worker, Output& output, const BinaryReque
       .decrement = decrement, .delta = request.delta, .cas_compare = request.header.cas};
   for (;;) {
     std::uint64_t number = 0;
-    switch (worker.store.arithmetic(worker.thread, key, wanted, worker.now(), number)) {
+    const store::ArithmeticResult result =
+        worker.store.arithmetic(worker.thread, key, wanted, worker.now(), number);
+    report_found(worker, key.bytes);
+    switch (result) {
       case store::ArithmeticResult::kDone:
         worker.counters.add(decrement ? Count::kDecrHits : Count::kIncrHits);
         worker.counters.add(decrement ? ClassCount::kDecrHits : ClassCount::kIncrHits,
@@ -218,6 +227,7 @@ void answer_binary_store(WorkerContext& worker, Output& output, const BinaryRequ
   const bool refused = result == StoreResult::kTooLarge || result == StoreResult::kNoMemory;
   if (refused && request.command == BinaryCommand::kSet && wanted.mode == StoreMode::kCas) {
     static_cast<void>(worker.store.remove(worker.thread, wanted.key, worker.now()));
+    report_found(worker, wanted.key.bytes);
   }
   if (result == StoreResult::kNoMemory) {
     return answer_binary_text(output, request.header, BinaryStatus::kOutOfMemory,

@@ -24,6 +24,7 @@ BinarySession::BinarySession(WorkerContext& worker)
 
 Consumed BinarySession::on_data(Connection& connection, std::span<const char> data) {
   Output& output = connection.output();
+  worker_.client = &connection;
   const std::string_view input(data.data(), data.size());
   std::size_t used = 0;
   unsigned requests = 0;
@@ -31,6 +32,7 @@ Consumed BinarySession::on_data(Connection& connection, std::span<const char> da
     const Step done = step(connection, output, input.substr(used), worker_.requests_per_turn - requests);
     used += done.used;
     if (done.close) return {used, Next::kClose};
+    if (done.reject) return {used, Next::kReject};
     if (done.wait) return {used, Next::kReceive};
     if (connection.output_blocked()) return {used, Next::kBlocked};
     requests += done.requests;
@@ -83,7 +85,7 @@ BinarySession::Step BinarySession::on_header(Connection& connection, Output& out
     case BinaryResult::Kind::kClose:
       break;
   }
-  return {.used = input.size(), .close = true};
+  return {.used = input.size(), .reject = true};
 }
 
 // What a batch leaves: values that have not all come, and what is not about an item.

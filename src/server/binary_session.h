@@ -26,6 +26,7 @@ class BinarySession final : public DialectSession {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
+    bool reject = false;    // close, because of the client's fault
     unsigned requests = 1;  // towards the connection's share of the turn
   };
   // A storage command whose value is still arriving.

@@ -6,6 +6,31 @@
 #include "server/binary_batch.h"
 
 namespace ringcached::server {
+namespace {
+
+char delimiter_of(const config::Config& configuration) {
+  const std::string& delimiter = configuration.stats.prefix_delimiter;
+  return delimiter.empty() ? ':' : delimiter.front();
+}
+
+}  // namespace
+
+ServerContext::ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock,
+                             store::Store& item_store)
+    : config(configuration),
+      log(process_log),
+      clock(cache_clock),
+      store(item_store),
+      live(configuration),
+      prefixes(delimiter_of(configuration), configuration.stats.detail_enabled),
+      events(item_store.threads_max(), configuration.commands.worker_logbuf_bytes,
+             configuration.commands.watcher_logbuf_bytes) {
+  store.observe_evictions(&events);
+}
+
+ServerContext::~ServerContext() {
+  store.observe_evictions(nullptr);
+}
 
 WorkerContext::WorkerContext(ServerContext& server_context, store::StoreThread& store_thread,
                              WorkerCounters& cells)

@@ -12,6 +12,7 @@
 #include "ringcached/network.h"
 #include "server/counters.h"
 #include "server/crawler.h"
+#include "server/event_log.h"
 #include "server/live_settings.h"
 #include "server/prefix_stats.h"
 #include "server/stats_baseline.h"
@@ -26,13 +27,8 @@ class Authentication;
 // the members that say who may change them.
 struct ServerContext {
   ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock,
-                store::Store& item_store)
-      : config(configuration),
-        log(process_log),
-        clock(cache_clock),
-        store(item_store),
-        live(configuration),
-        prefixes(delimiter_of(configuration), configuration.stats.detail_enabled) {}
+                store::Store& item_store);
+  ~ServerContext();
 
   const config::Config& config;
   Log& log;
@@ -55,16 +51,13 @@ struct ServerContext {
   LiveSettings live;
   Crawler crawler;
   PrefixStats prefixes;
-
- private:
-  static char delimiter_of(const config::Config& configuration) {
-    const std::string& delimiter = configuration.stats.prefix_delimiter;
-    return delimiter.empty() ? ':' : delimiter.front();
-  }
+  // What watchers are told. Any thread.
+  EventLog events;
 };
 
 class Batch;
 class BinaryBatch;
+class WatchSession;
 
 // One worker's. Used on its thread only.
 struct WorkerContext {
@@ -80,6 +73,11 @@ struct WorkerContext {
   // Scratch space of the session at work (batch.h, binary_batch.h).
   std::unique_ptr<Batch> batch;
   std::unique_ptr<BinaryBatch> binary_batch;
+  // The client whose input is being handled, for what is told to watchers. Set by every session.
+  const Connection* client = nullptr;
+  // What the session at work hands over to: from its kHandOver until it is asked for it.
+  std::unique_ptr<ConnectionHandler> successor;
+  std::vector<WatchSession*> watch_sessions;  // that belong to this worker
 
   CacheTime now() const { return server.clock.now(); }
   // For `stats detail`, while it is on. Not for meta commands.

@@ -105,6 +105,7 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
         reply(exchange);
         break;
       case Next::kClose:
+      case Next::kReject:
         reply(exchange);
         return true;
       case Next::kBlocked:
@@ -113,8 +114,11 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
       case Next::kHandOver:
         // The first is from the negotiation to the session of the dialect; a session has nobody to hand over
         // to.
-        if (handed_over || session != nullptr) return refuse(exchange), true;
-        handler = handler->successor();
+        {
+          std::unique_ptr<ConnectionHandler> next = handler->successor();
+          if (handed_over || session != nullptr) return refuse(exchange), true;
+          handler = std::move(next);
+        }
         if (handler->on_begin(connection_) != Next::kReceive) return refuse(exchange), true;
         handed_over = true;
         break;
@@ -127,6 +131,7 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
 
 // Whatever the request has put out so far was the beginning of something that does not go by datagrams.
 void DatagramService::refuse(Exchange& exchange) {
+  worker_.successor.reset();
   connection_.collected().clear();
   connection_.output().append(protocol::reply::kError);
   reply(exchange);

@@ -16,7 +16,7 @@ namespace reply = protocol::reply;
 // What one piece of output should not exceed by much.
 constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
 // A key in the longest form it can take, and the words and numbers around it.
-constexpr std::size_t kLineBytesMax = protocol::kUriKeyBytesMax + 256;
+constexpr std::size_t kLineBytesMax = protocol::kUriBytesPerByteMax * protocol::kKeyBytesMax + 256;
 static_assert(kLineBytesMax <= Output::kRoomBytesMax);
 constexpr std::size_t kSizeStepBytes = 32;
 

@@ -7,6 +7,7 @@
 #include "protocol/admin_slabs.h"
 #include "protocol/reply.h"
 #include "server/item_dump.h"
+#include "server/reporting.h"
 
 namespace ringcached::server {
 namespace {
@@ -45,6 +46,13 @@ std::string_view reply_of(store::Store::PageMove move) {
       break;
   }
   return reply::kReassignNoSpare;
+}
+
+std::string_view reassign(WorkerContext& worker, int from, int to) {
+  const BackgroundFigures before = background_figures(worker);
+  const store::Store::PageMove move = worker.store.move_page(worker.thread, from, to);
+  report_pages_moved(worker, before);
+  return reply_of(move);
 }
 
 store::SlabClassSet classes_of(const protocol::ClassList& list) {
@@ -128,7 +136,7 @@ std::string_view execute_slabs(WorkerContext& worker, std::string_view arguments
   const SlabsCommand& command = parsed.value;
   switch (command.action) {
     case SlabsCommand::Action::kReassign:
-      return reply_of(worker.store.move_page(worker.thread, command.from, command.to));
+      return reassign(worker, command.from, command.to);
     case SlabsCommand::Action::kAutomove:
       live.automove.store(command.number, kRelaxed);
       worker.store.set_automove(command.number != 0);

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "server/meta.h"
+#include "server/reporting.h"
 
 namespace ringcached::server {
 namespace {
@@ -64,8 +65,10 @@ bool on_missing_number(WorkerContext& worker, const MetaRequest& request, const 
     return true;
   }
   std::array<char, protocol::kU64DigitsMax> digits;
-  const store::StoreResult created = worker.store.put(worker.thread, creation(worker, request, key),
-                                                      write_digits(digits, request.initial), worker.now());
+  const store::StoreRequest wanted = creation(worker, request, key);
+  const std::string_view value = write_digits(digits, request.initial);
+  const store::StoreResult created = worker.store.put(worker.thread, wanted, value, worker.now());
+  report_store(worker, wanted, created, value.size());
   if (created == store::StoreResult::kNotStored) return false;
   if (created == store::StoreResult::kStored) {
     append_number(request, request.initial, created_item(worker, request), output);
@@ -89,6 +92,12 @@ void execute_meta_delete(WorkerContext& worker, const MetaRequest& request, cons
                                .client_flags = request.client_flags};
   const store::DeleteResult result = worker.store.remove(worker.thread, key, removal, worker.now());
   count_delete(worker, request, result);
+  const bool deleted = result == store::DeleteResult::kDeleted;
+  if (deleted && removal.clear) {
+    report_found(worker, key.bytes);
+    report_cleared(worker, key.bytes, removal.expiry);
+  }
+  report_removal(worker, key.bytes, deleted && !removal.invalidate, EventVerb::kMetaDelete);
   switch (result) {
     case store::DeleteResult::kDeleted:
       if (!request.has('q')) append_meta_echo(output, request, protocol::reply::kMetaHit);
@@ -111,7 +120,10 @@ void execute_meta_arithmetic(WorkerContext& worker, const MetaRequest& request, 
                                  .expiry = worker.expiry(request.ttl)};
   for (;;) {
     std::uint64_t number = 0;
-    switch (worker.store.arithmetic(worker.thread, key, wanted, worker.now(), number)) {
+    const store::ArithmeticResult result =
+        worker.store.arithmetic(worker.thread, key, wanted, worker.now(), number);
+    report_found(worker, key.bytes);
+    switch (result) {
       case store::ArithmeticResult::kDone:
         count_arithmetic(worker, decrement);
         return append_number(request, number, counted_item(worker, request), output);

@@ -1,5 +1,6 @@
 // mg and me.
 #include "server/meta.h"
+#include "server/reporting.h"
 #include "server/retrieval.h"
 #include "server/value_reply.h"
 
@@ -85,6 +86,7 @@ void execute_meta_get(WorkerContext& worker, const MetaRequest& request, const s
   for (;;) {
     store::Pin pin;
     const store::Lookup lookup = worker.store.read(worker.thread, key, worker.now(), options, reply, &pin);
+    report_lookup(worker, key.bytes, lookup, reply.info());
     if (lookup == store::Lookup::kHit) {
       reply.finish(worker.store, std::move(pin));
       worker.counters.add(options.touch ? Count::kCmdTouch : Count::kCmdGet);
@@ -109,7 +111,9 @@ void execute_meta_debug(WorkerContext& worker, const store::Key& key, Output& ou
     info = seen;
     return store::ReadTarget{};
   };
-  if (worker.store.read(worker.thread, key, now, {.quiet = true}, look, nullptr) != store::Lookup::kHit) {
+  const store::Lookup lookup = worker.store.read(worker.thread, key, now, {.quiet = true}, look, nullptr);
+  report_lookup(worker, key.bytes, lookup, info);
+  if (lookup != store::Lookup::kHit) {
     output.append(protocol::reply::kMetaMiss);
     output.append(protocol::reply::kCrlf);
     return;

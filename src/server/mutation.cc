@@ -1,6 +1,7 @@
 #include "server/mutation.h"
 
 #include "protocol/reply.h"
+#include "server/reporting.h"
 
 namespace ringcached::server {
 namespace {
@@ -22,6 +23,7 @@ void execute_delete(WorkerContext& worker, const protocol::Request& request, Out
   worker.count_prefix_delete(request.key);
   const auto result = worker.store.remove(worker.thread, worker.store.key(request.key), worker.now());
   const bool deleted = result == store::DeleteResult::kDeleted;
+  report_removal(worker, request.key, deleted, EventVerb::kDelete);
   worker.counters.add(deleted ? Count::kDeleteHits : Count::kDeleteMisses);
   if (deleted) worker.counters.add(ClassCount::kDeleteHits, worker.thread.last_class());
   answer(request, output, deleted ? protocol::reply::kDeleted : protocol::reply::kNotFound);
@@ -33,6 +35,7 @@ void execute_arithmetic(WorkerContext& worker, const protocol::Request& request,
   const auto result =
       worker.store.arithmetic(worker.thread, worker.store.key(request.key),
                               {.decrement = decrement, .delta = request.number}, worker.now(), number);
+  report_found(worker, request.key);
   switch (result) {
     case store::ArithmeticResult::kDone:
       worker.counters.add(decrement ? Count::kDecrHits : Count::kIncrHits);
@@ -54,6 +57,7 @@ void execute_touch(WorkerContext& worker, const protocol::Request& request, Outp
   const CacheTime now = worker.now();
   const CacheTime expiry = worker.expiry(request.exptime);
   const bool hit = worker.store.touch(worker.thread, worker.store.key(request.key), expiry, now);
+  report_found(worker, request.key);
   worker.counters.add(Count::kCmdTouch);
   worker.counters.add(hit ? Count::kTouchHits : Count::kTouchMisses);
   if (hit) worker.counters.add(ClassCount::kTouchHits, worker.thread.last_class());

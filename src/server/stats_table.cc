@@ -39,6 +39,10 @@ template <auto kMember>
 constexpr Row items(std::string_view name) {
   return {name, true, [](const Snapshot& s) -> std::uint64_t { return s.store.*kMember; }};
 }
+template <auto kMember>
+constexpr Row events(std::string_view name) {
+  return {name, true, [](const Snapshot& s) -> std::uint64_t { return s.events.*kMember; }};
+}
 // A state: not zeroed.
 constexpr Row state(std::string_view name, std::uint64_t (*number)(const Snapshot&)) {
   return {name, false, number};
@@ -152,11 +156,11 @@ constexpr Row kBackgroundRows[] = {
     only(crawler_on, {"lru_crawler_starts", true, [](const Snapshot& s) { return s.crawler_starts; }}),
     only(maintainer_on, constant_zero("lru_maintainer_juggles")),
     items<&store::StoreStats::out_of_memory>("malloc_fails"),
-    constant_zero("log_worker_dropped"),
-    constant_zero("log_worker_written"),
-    constant_zero("log_watcher_skipped"),
-    constant_zero("log_watcher_sent"),
-    constant_zero("log_watchers"),
+    events<&EventFigures::rings_dropped>("log_worker_dropped"),
+    events<&EventFigures::rings_written>("log_worker_written"),
+    events<&EventFigures::lines_skipped>("log_watcher_skipped"),
+    events<&EventFigures::lines_sent>("log_watcher_sent"),
+    state("log_watchers", [](const Snapshot& s) { return s.events.watchers; }),
     constant_zero("unexpected_napi_ids"),
     constant_zero("round_robin_fallback"),
 };
@@ -213,6 +217,7 @@ StatsSnapshot take_snapshot(ServerContext& server) {
   }
   snapshot.network = server.network->stats();
   snapshot.store = server.store.stats();
+  snapshot.events = server.events.figures();
   snapshot.now = server.clock.now();
   snapshot.wall_seconds = std::time(nullptr);
   snapshot.threads = server.network->workers();

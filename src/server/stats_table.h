@@ -16,6 +16,7 @@ struct StatsSnapshot {
   std::array<std::uint64_t, kCounts> commands{};
   NetworkStats network;
   store::StoreStats store;
+  EventFigures events;
   CacheTime now = 0;
   std::int64_t wall_seconds = 0;
   unsigned threads = 0;

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "protocol/reply.h"
+#include "server/reporting.h"
 
 namespace ringcached::server {
 namespace {
@@ -96,6 +97,7 @@ std::string_view storage_reply(StoreResult result) {
 StoreResult store_value(WorkerContext& worker, const store::StoreRequest& request, std::string_view value) {
   const StoreResult result = worker.store.put(worker.thread, request, value, worker.now());
   count(worker, request.mode, result);
+  report_store(worker, request, result, value.size());
   return result;
 }
 
@@ -117,17 +119,20 @@ StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::s
 }
 
 ValueUpload::ValueUpload(WorkerContext& worker, const store::StoreRequest& request, std::uint32_t value_bytes)
-    : worker_(worker), request_(request), remaining_(value_bytes) {
+    : worker_(worker), request_(request), value_bytes_(value_bytes), remaining_(value_bytes) {
   RC_CHECK(request.key.bytes.size() <= key_.size());
   request.key.bytes.copy(key_.data(), key_.size());
   request_.key.bytes = {key_.data(), request.key.bytes.size()};
   begun_ = worker_.store.begin(worker_.thread, request_, value_bytes, worker_.now(), pending_);
-  if (begun_ != StoreResult::kStored) count(worker_, request_.mode, begun_);
+  if (begun_ == StoreResult::kStored) return;
+  count(worker_, request_.mode, begun_);
+  report_store(worker_, request_, begun_, value_bytes_);
 }
 
 bool ValueUpload::write(std::span<const char> bytes) {
   if (!bytes.empty() && !pending_.write(bytes)) {
     worker_.counters.add(Count::kStoreNoMemory);
+    report_abandoned(worker_, request_);
     return false;
   }
   remaining_ -= static_cast<std::uint32_t>(bytes.size());
@@ -138,6 +143,7 @@ StoreResult ValueUpload::commit() {
   const StoreResult result =
       worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now());
   count(worker_, request_.mode, result);
+  report_store(worker_, request_, result, value_bytes_);
   return result;
 }
 

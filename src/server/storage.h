@@ -63,6 +63,7 @@ class ValueUpload {
   store::StoreRequest request_;
   store::PendingStore pending_;
   store::StoreResult begun_;
+  std::uint32_t value_bytes_;
   std::uint32_t remaining_;
   std::array<char, protocol::kKeyBytesMax> key_;
 };

@@ -8,6 +8,7 @@
 #include "server/batch.h"
 #include "server/meta.h"
 #include "server/mutation.h"
+#include "server/watch_session.h"
 
 namespace ringcached::server {
 namespace {
@@ -35,6 +36,7 @@ void append_stored(Output& output, const StorageOutcome& outcome) {
 
 Consumed TextSession::on_data(Connection& connection, std::span<const char> data) {
   Output& output = connection.output();
+  worker_.client = &connection;
   const std::string_view input(data.data(), data.size());
   std::size_t used = 0;
   unsigned requests = 0;
@@ -42,6 +44,7 @@ Consumed TextSession::on_data(Connection& connection, std::span<const char> data
     const Step done = step(connection, output, input.substr(used), worker_.requests_per_turn - requests);
     used += done.used;
     if (done.close) return {used, Next::kClose};
+    if (done.reject) return {used, Next::kReject};
     if (done.hand_over) return {used, Next::kHandOver};
     if (done.wait) return {used, Next::kReceive};
     if (connection.output_blocked()) return {used, Next::kBlocked};
@@ -135,7 +138,7 @@ TextSession::Step TextSession::on_line(Connection& connection, Output& output, s
     }
     case protocol::ParseKind::kClose:
       output.append(parsed.reply);
-      return {.used = input.size(), .close = true};
+      return {.used = input.size(), .reject = true};
   }
   return {.close = true};
 }
@@ -167,10 +170,12 @@ TextSession::Step TextSession::on_request(Connection& connection, Output& output
     case Command::kTouch:
       execute_touch(worker_, request, output);
       break;
+    case Command::kWatch:
+      return {.used = line_bytes, .hand_over = begin_watch(worker_, output, request.arguments)};
     case Command::kQuit:
       return {.used = line_bytes, .close = true};
     default: {
-      const AdminOutcome outcome = execute_admin(worker_, connection, request, output, successor_);
+      const AdminOutcome outcome = execute_admin(worker_, connection, request, output, worker_.successor);
       return {.used = line_bytes,
               .close = outcome == AdminOutcome::kClose,
               .hand_over = outcome == AdminOutcome::kHandOver};

@@ -20,8 +20,8 @@ class TextSession final : public DialectSession {
   explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
-  std::unique_ptr<ConnectionHandler> successor() override { return std::move(successor_); }
   bool between_requests() const override { return state_ == State::kLine; }
+  std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
  private:
   enum class State : std::uint8_t {
@@ -42,7 +42,8 @@ class TextSession final : public DialectSession {
     std::size_t used = 0;
     bool wait = false;  // more input is needed
     bool close = false;
-    bool hand_over = false;  // to successor_
+    bool reject = false;     // close, because of the client's fault
+    bool hand_over = false;  // to worker_.successor
     unsigned requests = 1;   // towards the connection's share of the turn
   };
 
@@ -71,7 +72,6 @@ class TextSession final : public DialectSession {
   WorkerContext& worker_;
   protocol::LineScan scan_;
   std::unique_ptr<TextUpload> upload_;
-  std::unique_ptr<ConnectionHandler> successor_;
   std::uint64_t swallow_bytes_ = 0;
   std::string_view deferred_reply_;
   Retrieval retrieval_;

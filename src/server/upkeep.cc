@@ -31,7 +31,14 @@ bool Upkeep::on_turn(WorkerContext& worker) {
   join_crawl(worker);
   if (!waiting_) return false;
   const bool reap = crawling_ || worker.server.live.crawler.load(std::memory_order_relaxed);
+  const BackgroundFigures before = background_figures(worker);
+  if (before.examined == pass_began_.examined) pass_began_at_ = worker.now();
   waiting_ = worker.thread.maintain(worker.now(), kChunksPerStep, reap);
+  report_pages_moved(worker, before);
+  if (!waiting_) {
+    report_pass(worker, pass_began_, worker.now() - pass_began_at_);
+    pass_began_ = background_figures(worker);
+  }
   if (crawling_ && !worker.thread.crawling()) {
     crawling_ = false;
     worker.server.crawler.finish_part();

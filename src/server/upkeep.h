@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "server/context.h"
+#include "server/reporting.h"
 
 namespace ringcached::server {
 
@@ -22,6 +23,8 @@ class Upkeep {
   bool waiting_ = false;
   bool crawling_ = false;
   std::uint32_t crawl_pass_ = 0;
+  BackgroundFigures pass_began_;  // the background work that is told to watchers when it is through
+  CacheTime pass_began_at_ = 0;
 };
 
 }  // namespace ringcached::server

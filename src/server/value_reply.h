@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ringcached/network.h"
+#include "server/reporting.h"
 #include "server/retrieval.h"
 #include "store/store.h"
 #include "store/store_read.h"
@@ -76,6 +77,7 @@ bool retrieve_behind(WorkerContext& worker, Output& output, const store::Key& ke
   worker.count_prefix_get(key.bytes, hit);
   if (hit) reply.finish(worker.store, std::move(pin));
   count_retrieval(worker.counters, retrieval, lookup, reply.info().slab_class);
+  report_lookup(worker, key.bytes, lookup, reply.info());
   return hit;
 }
 

@@ -4,6 +4,7 @@
 #include "server/admin.h"
 #include "server/datagram_service.h"
 #include "server/negotiation.h"
+#include "server/watch_session.h"
 
 namespace ringcached::server {
 
@@ -12,6 +13,7 @@ void Worker::on_start() {
 }
 
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection& connection) {
+  report_connection(*context_, connection);
   return make_first_handler(*context_, connection);
 }
 
@@ -19,13 +21,19 @@ std::unique_ptr<DatagramHandler> Worker::make_datagram_handler() {
   return std::make_unique<DatagramService>(*context_);
 }
 
+void Worker::on_close(Connection& connection, CloseReason reason) {
+  report_close(*context_, connection, reason);
+}
+
 bool Worker::on_turn() {
   server_.clock.tick();
   flush_if_due(*context_);
-  return upkeep_.on_turn(*context_);
+  const bool maintenance_waiting = upkeep_.on_turn(*context_);
+  return serve_watchers(*context_) || maintenance_waiting;
 }
 
 void Worker::on_tick() {
+  server_.events.tidy();
   upkeep_.on_tick();
 }
 

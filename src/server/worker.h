@@ -18,6 +18,7 @@ class Worker final : public WorkerHandler {
   void on_start() override;
   std::unique_ptr<ConnectionHandler> on_open(Connection& connection) override;
   std::unique_ptr<DatagramHandler> make_datagram_handler() override;
+  void on_close(Connection& connection, CloseReason reason) override;
   bool on_turn() override;
   void on_tick() override;
 

@@ -51,6 +51,20 @@ void count_eviction(StoreCounters& counters, const ItemOwner::Decision& decision
 
 }  // namespace
 
+// The item is unlinked and its chunks are still there: nobody else reads or frees them.
+void ArenaOwner::report(const Existing& existing, const Decision& decision, CacheTime now) const {
+  const ItemHeader& header = existing.header;
+  char key[256];
+  copy_from_shared(key, core_.item(existing.address) + key_offset(header.state), header.key_bytes());
+  core_.eviction_observer->on_eviction(arena_, {.key = {key, header.key_bytes()},
+                                                .value_bytes = header.value_bytes,
+                                                .expiry = header.expiry,
+                                                .now = now,
+                                                .idle_seconds = decision.idle_seconds,
+                                                .fetched = decision.fetched,
+                                                .slab_class = core_.class_of(header)});
+}
+
 ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue,
                                           bool force) {
   const std::byte* head = core_.item(chunk);
@@ -77,6 +91,10 @@ ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t gene
   }
   core_.index->count(-1, ledger_.index_pending);
   count_eviction(ledger_.counters, decision);
+  if (core_.eviction_observer != nullptr && core_.eviction_observer->wants_evictions() && !decision.expired)
+      [[unlikely]] {
+    report(existing, decision, now);
+  }
   if (!core_.release_parts(existing)) return {};  // a reader was faster: its pin has the item now
   return decision;
 }

@@ -95,9 +95,12 @@ bool Balancer::step(ThreadState& thread, CacheTime now) {
   if (const unsigned giver = idlest(thread, now, hungry); giver != 0) {
     if (!thread.arena->give_page(giver)) return false;
     thread.ledger.counters.pages_moved.add();
+    thread.last_page_move = {giver, hungry};
     return true;
   }
-  return take_from_richer(thread);
+  if (!take_from_richer(thread)) return false;
+  thread.last_page_move = {0, hungry};
+  return true;
 }
 
 // An arena that evicts with less than half of the pages of the largest one gets one of its pages.

@@ -14,6 +14,7 @@ bool shrink(StoreCore& core, ThreadState& thread) {
   if (core.pool->pages_over_limit() == 0) return false;
   if (!thread.arena->give_page(Arena::kAnyClass)) return false;  // nothing to give now: others may
   thread.ledger.counters.pages_moved.add();
+  thread.last_page_move = {};
   return core.pool->pages_over_limit() > 0;
 }
 

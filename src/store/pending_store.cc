@@ -136,6 +136,7 @@ StoreResult Store::begin(StoreThread& thread, const StoreRequest& request, std::
                          CacheTime now, PendingStore& pending) {
   impl_->see_time(now);
   thread.impl_->last_class = 0;
+  thread.impl_->seen = Lookup::kMiss;
   return impl_->begin(*thread.impl_, request, value_bytes, now, pending);
 }
 

@@ -83,7 +83,7 @@ void StoreCore::open_arena(unsigned id, unsigned node) {
   arena_options.node = std::min(node, options.nodes - 1);
   arena_options.evict = options.evict;
   arena_options.lru = options.lru;
-  owners[id] = std::make_unique<ArenaOwner>(*this);
+  owners[id] = std::make_unique<ArenaOwner>(*this, id);
   arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
 }
 
@@ -267,6 +267,14 @@ const WriteInfo& StoreThread::last_write() const {
   return impl_->last_write;
 }
 
+ItemSeen StoreThread::last_seen() const {
+  if (impl_->seen != Lookup::kHit) return {.lookup = impl_->seen};
+  return {impl_->seen, impl_->seen_value_bytes, impl_->core->classes.class_for(impl_->seen_chunk_bytes)};
+}
+StoreThread::PageMove StoreThread::last_page_move() const {
+  return impl_->last_page_move;
+}
+
 Key Store::key(std::string_view bytes) const {
   return {bytes, hash_key(bytes, impl_->seed)};
 }
@@ -278,6 +286,13 @@ void Store::prefetch_item(const Key& key) const {
 }
 std::size_t Store::item_bytes_max() const {
   return impl_->options.item_bytes_max;
+}
+
+unsigned Store::threads_max() const {
+  return impl_->options.threads;
+}
+void Store::observe_evictions(EvictionObserver* observer) {
+  impl_->eviction_observer = observer;
 }
 
 void Store::flush(StoreThread& thread) {

@@ -7,6 +7,7 @@
 // `now`; the store never reads a clock.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -183,6 +184,39 @@ struct WriteInfo {
   CacheTime expiry_before = 0;  // arithmetic: before its own `touch`
 };
 
+// What an operation found under its key before it changed anything.
+struct ItemSeen {
+  Lookup lookup = Lookup::kMiss;
+  // Of a hit, else 0.
+  std::uint32_t value_bytes = 0;
+  unsigned slab_class = 0;
+};
+
+// An item that was alive and had to make room. The key is valid during the call.
+struct Eviction {
+  std::string_view key;
+  std::uint32_t value_bytes = 0;
+  CacheTime expiry = 0;  // 0: never
+  CacheTime now = 0;     // the store's latest
+  std::uint32_t idle_seconds = 0;
+  bool fetched = false;
+  unsigned slab_class = 0;
+};
+
+// Is told about evictions while it wants to be.
+class EvictionObserver {
+ public:
+  // Any thread.
+  bool wants_evictions() const { return wants_evictions_.load(std::memory_order_relaxed); }
+  // On whatever thread needed the memory, under the lock of arena `arena` (StoreThread::id), one call at a
+  // time per arena: be short, do not wait, do not call the store.
+  virtual void on_eviction(unsigned arena, const Eviction& eviction) = 0;
+
+ protected:
+  ~EvictionObserver() = default;
+  std::atomic<bool> wants_evictions_{false};
+};
+
 // One thread's access. Made by Store::attach; used by one thread at a time.
 class StoreThread {
  public:
@@ -194,6 +228,14 @@ class StoreThread {
   unsigned last_class() const;
   // The item as the last successful put, commit, arithmetic or invalidation of this thread left it.
   const WriteInfo& last_write() const;
+  // What the last put, commit, remove, touch or arithmetic of this thread found under its key; of a put or
+  // begin refused for want of room: what it removed.
+  ItemSeen last_seen() const;
+  // Classes between which the last page moved by maintain() went; 0: the pool, or another arena.
+  struct PageMove {
+    unsigned from = 0, to = 0;
+  };
+  PageMove last_page_move() const;
   // Bounded background work (reaping expired and flushed items, index growth, page balance, shrinking to a
   // lowered limit): at most about `chunks_max` chunks looked at. True if more is waiting. Without `reap` the
   // memory of expired and flushed items is left to eviction.
@@ -312,6 +354,10 @@ class Store {
   // once, and more often only while the index grows. The visitor gets copies and may do what it likes.
   using ScanVisitor = void (*)(void* context, const ScannedItem& item);
   std::size_t scan(std::size_t cursor, std::size_t buckets, CacheTime now, ScanVisitor visit, void* context);
+
+  // Before any item is stored; null: nobody. It must outlive the use of the store.
+  void observe_evictions(EvictionObserver* observer);
+  unsigned threads_max() const;  // Options::threads
 
   bool set_memory_limit(std::size_t bytes);  // false: out of the reserved range
 

@@ -24,6 +24,7 @@
 namespace ringcached::store {
 
 class StoreCore;
+struct Existing;
 
 // A book of counters with one writer at a time: a thread for its own calls, an arena (under its lock) for
 // evictions.
@@ -42,14 +43,17 @@ struct Ledger {
 // The store as its arena sees it. One per arena; everything happens under that arena's lock.
 class ArenaOwner final : public ItemOwner {
  public:
-  explicit ArenaOwner(StoreCore& core) : core_(core) {}
+  ArenaOwner(StoreCore& core, unsigned arena) : core_(core), arena_(arena) {}
   Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) override;
   ChunkAddress head_of(ChunkAddress part) override;
   void free_elsewhere(ChunkAddress chunk) override;
   const Ledger& ledger() const { return ledger_; }
 
  private:
+  void report(const Existing& existing, const Decision& decision, CacheTime now) const;
+
   StoreCore& core_;
+  unsigned arena_;
   Ledger ledger_;
 };
 
@@ -60,6 +64,10 @@ struct ThreadState {
   Ledger ledger;
   std::uint64_t cas_last = 0;
   unsigned last_class = 0;
+  Lookup seen = Lookup::kMiss;  // StoreThread::last_seen(); the rest only of a hit
+  std::uint32_t seen_value_bytes = 0;
+  std::size_t seen_chunk_bytes = 0;
+  StoreThread::PageMove last_page_move;
   WriteInfo last_write;
   Reaper reaper;
   Balancer balancer;
@@ -120,6 +128,11 @@ class StoreCore {
     return value_bytes > options.item_bytes_max ||
            item_bytes(request.key.bytes.size(), value_bytes, request.client_flags, options.cas) >
                options.item_bytes_max;
+  }
+  static void note_seen(ThreadState& thread, const Existing& existing) {
+    thread.seen = existing.vitality;
+    thread.seen_value_bytes = existing.header.value_bytes;
+    thread.seen_chunk_bytes = existing.header.chunk_bytes();
   }
   ItemInfo describe(const ItemHeader& header, std::uint64_t slot, CacheTime now) const;
 
@@ -212,6 +225,7 @@ class StoreCore {
   std::uint64_t seed = 0;
   // Flushes so far; its lowest bits are in every item. Items of other epochs are dead.
   std::atomic<std::uint64_t> epoch{0};
+  EvictionObserver* eviction_observer = nullptr;
   std::atomic<CacheTime> latest_now{
       0};  // the latest that any writer brought, for decisions without a caller's time
   std::vector<std::unique_ptr<ArenaOwner>> owners;

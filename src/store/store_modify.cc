@@ -68,6 +68,7 @@ StoreCore::JoinStep StoreCore::join_locked(Joining& joining) {
   const StoreRequest& request = joining.request;
   LockedBucket bucket(*index, request.key.hash);
   joining.existing = examine(bucket, request.key.bytes, joining.time);
+  note_seen(joining.thread, joining.existing);
   const ItemHeader& header = joining.existing.header;
   joining.result = StoreResult::kNotStored;
   if (!joining.existing.alive()) return request.create ? JoinStep::kCreate : JoinStep::kDone;
@@ -221,6 +222,7 @@ bool StoreCore::count_in_place(Counting& counting, LockedBucket& bucket) {
 bool StoreCore::count_locked(Counting& counting) {
   LockedBucket bucket(*index, counting.key.hash);
   counting.existing = examine(bucket, counting.key.bytes, counting.time);
+  note_seen(counting.thread, counting.existing);
   const ItemHeader& header = counting.existing.header;
   counting.result = ArithmeticResult::kNotFound;
   if (!counting.existing.alive()) return true;

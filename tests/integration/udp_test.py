@@ -236,6 +236,24 @@ def refused_commands(options):
                         b"lru_crawler mgdump hash\r\n"):
             assert client.ask(request).startswith((b"ERROR", b"CLIENT_ERROR")), request
             assert client.ask(b"get a\r\n") == b"END\r\n"
+            assert server.stats()["log_watchers"] == "0", request
+
+
+@suite.test("meta requests: one message for each that has something to say")
+def meta(options):
+    with process.Server(options, udp=True) as server, Client(server) as client:
+        for requests, replies in (
+                (b"ms a 2\r\nhi\r\n", [b"HD\r\n"]),
+                (b"mg a v k\r\n", [b"VA 2 ka\r\nhi\r\n"]),
+                (b"mg missing v\r\n", [b"EN\r\n"]),
+                (b"mn\r\n", [b"MN\r\n"]),
+                (b"mg a v\r\nmn\r\n", [b"VA 2\r\nhi\r\n", b"MN\r\n"]),
+                (b"mg missing v q\r\nmg a v q\r\nmn\r\n", [b"VA 2\r\nhi\r\n", b"MN\r\n"]),
+                (b"md a q\r\nmn\r\n", [b"MN\r\n"])):
+            request_id = client.send(requests)
+            received = [client.message(request_id) for _ in replies]
+            assert sorted(received) == sorted(replies), (requests, received)
+        client.expect_silence()
 
 
 @suite.test("the dialect is chosen for each datagram")

@@ -57,7 +57,8 @@ void SessionHarness::drain(std::string& received) {
     const bool produced = producing_;
     const Next next = step();
     received += connection_->take_output();
-    closed_ = next == Next::kClose;
+    closed_ = next == Next::kClose || next == Next::kReject;
+    rejected_ = next == Next::kReject;
     producing_ = next == Next::kProduce;
     if (next == Next::kYield) ++yields_;
     if (next == Next::kReceive && !produced) return;

@@ -77,6 +77,8 @@ class SessionHarness {
   // all output.
   std::string feed(std::string_view input, std::size_t piece_bytes = ~std::size_t{0});
   bool closed() const { return closed_; }
+  // Closed because the client broke the protocol.
+  bool rejected() const { return rejected_; }
   unsigned yields() const { return yields_; }
 
   FakeConnection& connection() { return *connection_; }
@@ -105,6 +107,7 @@ class SessionHarness {
   std::unique_ptr<ConnectionHandler> handler_;
   std::string unconsumed_;
   bool closed_ = false;
+  bool rejected_ = false;
   bool producing_ = false;
   unsigned yields_ = 0;
 };

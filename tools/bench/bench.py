@@ -25,7 +25,8 @@ def parse_arguments(arguments):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release", help="build directory (%(default)s)")
     parser.add_argument("--servers", help="of ringcached,memcached,null; all that exist")
-    parser.add_argument("--workloads", help="names such as get1, set16, mix1, bget16 (binary), get16@1k, get1@100k, memtier32: kind, "
+    parser.add_argument("--workloads", help="names such as get1, set16, mix1, mget16 (meta), bget16 (binary), multiget100, "
+                        "get16@1k, memtier32: kind, "
                         f"requests in flight, bytes of values; {DEFAULT_WORKLOADS}, and {MEMTIER_WORKLOADS} where "
                         "memtier_benchmark is on the PATH or named by MEMTIER")
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")

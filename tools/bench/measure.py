@@ -13,9 +13,9 @@ from processes import CLIENT_CORE, BenchError, Server, confine, end_process, run
 
 # More bytes of values than this are not preloaded for one workload: the keys become fewer.
 PRELOAD_BYTES_MAX = 256 * 1024 * 1024
-RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10"}
+RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10", "multiget": "0:1"}
 # The letter before the kind of a workload, and the dialect of the generator it stands for.
-DIALECTS = {"": "classic", "b": "binary"}
+DIALECTS = {"": "classic", "b": "binary", "m": "meta"}
 
 
 def progress(text):
@@ -23,17 +23,22 @@ def progress(text):
 
 
 class Workload:
-    """What a name says: get1, set16, mix32, bget16, get16@1k, memtier32. Mixes are 1 set to 10 gets."""
+    """What a name says: get1, set16, mix32, mget16, bget16, get16@1k, memtier32. Mixes are 1 set to 10 gets;
+    multiget100 is a get of 100 keys, one request at a time."""
 
     def __init__(self, name):
-        match = re.fullmatch(r"(?:([b]?)(get|set|mix)|(memtier))(\d+)(?:@(\d+)([km]?))?", name)
+        match = re.fullmatch(r"(?:([bm]?)(get|set|mix)|(memtier|multiget))(\d+)(?:@(\d+)([km]?))?", name)
         if match is None or int(match[4]) == 0:
-            raise BenchError(f"workload '{name}': wanted is get, set, mix (b in front for binary) or memtier, the "
-                             "requests in flight, and, if not 32, @ and the bytes of values: get1, bmix16, get16@1k")
+            raise BenchError(f"workload '{name}': wanted is get, set, mix (b in front for binary, m for meta) or "
+                             "memtier, the requests in flight, and, if not 32, @ and the bytes of values: get1, "
+                             "bmix16, mget16@1k; or multiget and the keys of a request")
         self.name = name
         self.kind = match[2] or match[3]
         self.dialect = DIALECTS[match[1] or ""]
         self.depth = int(match[4])
+        self.keys_per_get = 1
+        if self.kind == "multiget":
+            self.depth, self.keys_per_get = 1, self.depth
         self.value_bytes = int(match[5] or 32) * {"": 1, "k": 1024, "m": 1024 * 1024}[match[6] or ""]
         self.memtier = self.kind == "memtier"
 
@@ -76,12 +81,13 @@ class Harness:
 
     @staticmethod
     def serves(server, workload):
-        """The null server speaks classic text only."""
-        return server.name != "null" or workload.dialect == "classic"
+        """The null server speaks classic text only, and no get of several keys."""
+        return server.name != "null" or (workload.dialect == "classic" and workload.keys_per_get == 1)
 
     def load_round(self, server, workload, rate=None):
         seconds = self.options.seconds
-        arguments = ["--dialect", workload.dialect, "--pipeline", str(workload.depth), "--ratio", RATIOS[workload.kind], "--seconds", str(seconds),
+        arguments = ["--dialect", workload.dialect, "--keys-per-get", str(workload.keys_per_get),
+                     "--pipeline", str(workload.depth), "--ratio", RATIOS[workload.kind], "--seconds", str(seconds),
                      "--warmup", str(min(0.3, seconds)), "--distribution", self.options.distribution]
         if rate:
             arguments += ["--rate", str(rate), "--poisson"]

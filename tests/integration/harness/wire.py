@@ -78,6 +78,11 @@ class Connection:
         data, self._pending = self._pending[:count], self._pending[count:]
         return data
 
+    def take_pending(self):
+        """What has been received beyond the last answer, without waiting for more."""
+        data, self._pending = self._pending, b""
+        return data
+
     def rest(self):
         """Everything up to the server's close."""
         try:

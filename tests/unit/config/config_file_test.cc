@@ -48,6 +48,8 @@ constexpr Bad kBad[] = {
     {"[network]\nidle_timeout = 30\n", "a.conf:2:16: ", "a string with a time and its unit"},
     {"[network]\nidle_timeout = \"30\"\n", "a.conf:2:16: ", "such as \"30s\""},
     {"[network]\nidle_timeout = 1979-05-27\n", "a.conf:2:16: ", "a date or time is not"},
+    // Made toml++ abort: a date, a blank, one digit, the end of the line.
+    {"[network]\nport = 1979-05-27 0\n", "a.conf:2:", "not valid TOML"},
     {"[memory]\nlimit = 64\n",
      "a.conf:2:9: ", "memory.limit: a whole number is not a string with a size and its unit"},
     {"[memory]\nlimit = \"64\"\n", "a.conf:2:9: ", "\"64\" is not a string with a size and its unit"},

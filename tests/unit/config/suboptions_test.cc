@@ -62,8 +62,8 @@ const std::vector<Honoured>& honoured() {
       {"warm_max_factor=3", [](C c) { return c.compat.warm_max_factor == 3.0; }, 1},
       {"temporary_ttl=30", [](C c) { return c.compat.temp_lru && c.compat.temporary_ttl_s == 30; }, 1},
       {"tail_repair_time=10", [](C c) { return c.compat.tail_repair_time_s == 10; }, 1},
-      {"watcher_logbuf_size=128", [](C c) { return c.compat.watcher_logbuf_bytes == 131072; }, 1},
-      {"worker_logbuf_size=32", [](C c) { return c.compat.worker_logbuf_bytes == 32768; }, 1},
+      {"watcher_logbuf_size=128", [](C c) { return c.commands.watcher_logbuf_bytes == 131072; }},
+      {"worker_logbuf_size=32", [](C c) { return c.commands.worker_logbuf_bytes == 32768; }},
       {"read_buf_mem_limit=8", [](C c) { return c.compat.read_buf_mem_limit_bytes == 8u << 20; }, 1},
   };
   return kCases;

@@ -1,6 +1,8 @@
 // Text clients that have to log in (-Y), as whole conversations.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -108,5 +110,56 @@ TEST_SUITE("login") {
     CHECK(harness.feed(flood).size() == 5000 * std::string("CLIENT_ERROR unauthenticated\r\n").size());
     CHECK(harness.yields() > 0);
     CHECK(harness.connection().unsent_most < 4096 + 8192);
+  }
+
+  TEST_CASE("nothing but a right login opens a connection, whatever is sent and however it is cut") {
+    const TemporaryDirectory directory;
+    config::Config config;
+    config.text_password_file = directory.write("users", "bob:secret\n");
+    SessionHarness harness({}, config);
+    const std::vector<std::string> pieces = {"set a 0 0 10\r\n",
+                                             "bob secret\r\n",
+                                             "bob secre",
+                                             "t",
+                                             "\r\n",
+                                             "\n",
+                                             " ",
+                                             "set ",
+                                             "0 ",
+                                             "10",
+                                             "bob ",
+                                             "get a\r\n",
+                                             "\x80",
+                                             "\0"s,
+                                             "add ",
+                                             "quit ",
+                                             "-1\r\n",
+                                             "16384\r\nx",
+                                             "bob secreT\r\n"};
+    std::mt19937_64 random(20261129);
+    int logins = 0;
+    for (int round = 0; round < 3000; ++round) {
+      std::string stream;
+      for (auto count = random() % 12; count > 0; --count) stream += pieces[random() % pieces.size()];
+      const bool has_login = stream.find("bob secret\r\n") != std::string::npos;
+      CAPTURE(round);
+      harness.reconnect();
+      const std::string whole = harness.feed(stream);
+      const bool closed = harness.closed();
+      std::size_t at = whole.find("STORED\r\n");
+      if (!has_login) CHECK(at == std::string::npos);
+      logins += at != std::string::npos;
+      at = std::min(at, whole.size());
+      for (std::size_t from = 0; from < at;) {
+        const std::size_t end = whole.find("\r\n", from) + 2;
+        const std::string line = whole.substr(from, end - from);
+        CHECK(line.starts_with("CLIENT_ERROR "));
+        from = end;
+      }
+      harness.reconnect();
+      CHECK(harness.feed(stream, 1 + random() % 5) == whole);
+      CHECK(harness.closed() == closed);
+    }
+    CHECK(logins > 0);
   }
 }

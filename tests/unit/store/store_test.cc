@@ -376,6 +376,59 @@ TEST_SUITE("store") {
     CHECK(s.info.expiry == s.now + 4);
   }
 
+  TEST_CASE("what a refused store does to the old item is the request's choice, the same for joining") {
+    Options options = StoreFixture::default_options();
+    options.item_bytes_max = 1024;
+    const std::string large(2000, 'x');
+    for (const StoreMode mode :
+         {StoreMode::kAdd, StoreMode::kReplace, StoreMode::kAppend, StoreMode::kPrepend, StoreMode::kCas}) {
+      for (const bool remove : {false, true}) {
+        StoreFixture store(options);
+        store.set("k", "v");
+        StoreRequest wanted = store.request(mode, "k");
+        wanted.remove_when_refused = remove;
+        CHECK(store.store->put(*store.thread, wanted, large, store.now) == StoreResult::kTooLarge);
+        CHECK(store.get("k") == (remove ? "(miss)" : "v"));
+      }
+    }
+  }
+
+  TEST_CASE(
+      "the id 0 compares where it is asked to, an item made by a read is fetched, times before are told") {
+    StoreFixture store;
+    store.set("k", "1", 0, store.now + 50);
+    CHECK(store.store->remove(*store.thread, store.store->key("k"), {.compare = true}, store.now) ==
+          DeleteResult::kExists);
+    std::uint64_t number = 0;
+    CHECK(store.store->arithmetic(*store.thread, store.store->key("k"),
+                                  {.touch = true, .expiry = store.now + 90}, store.now,
+                                  number) == ArithmeticResult::kDone);
+    CHECK(store.thread->last_write().expiry_before == store.now + 50);
+    CHECK(store.thread->last_write().expiry == store.now + 90);
+    CHECK(store.store->remove(*store.thread, store.store->key("k"), {.compare = false}, store.now) ==
+          DeleteResult::kDeleted);
+
+    StoreRequest created = store.request(StoreMode::kAdd, "made");
+    created.token_sent = true;
+    CHECK(store.store->put(*store.thread, created, "", store.now) == StoreResult::kStored);
+    store.get("made", {.quiet = true});
+    CHECK(store.info.fetched);
+  }
+
+  TEST_CASE("an emptied item keeps its id, unless it goes stale with it") {
+    StoreFixture store;
+    store.set("k", "value");
+    const std::uint64_t id = store.thread->last_write().cas;
+    CHECK(store.store->remove(*store.thread, store.store->key("k"), {.clear = true}, store.now) ==
+          DeleteResult::kDeleted);
+    CHECK(store.get("k").empty());
+    CHECK(store.info.cas == id);
+    store.store->remove(*store.thread, store.store->key("k"), {.invalidate = true, .clear = true}, store.now);
+    CHECK(store.get("k").empty());
+    CHECK(store.info.stale);
+    CHECK(store.info.cas > id);
+  }
+
   TEST_CASE("eviction takes what was not used again") {
     Options options = StoreFixture::default_options();
     options.memory_limit_bytes = std::size_t{2} << 20;

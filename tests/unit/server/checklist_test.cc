@@ -1,0 +1,244 @@
+// The checklist of easy mistakes, specification section 17, one case for each number. What concerns the
+// binary protocol, dumps, watching, UDP and connection limits has its cases with those.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "support/exchange.h"
+#include "support/session_harness.h"
+
+using ringcached::testing::check_everywhere;
+using ringcached::testing::SessionHarness;
+using namespace std::string_literals;
+
+namespace {
+
+ringcached::store::Options small_items() {
+  ringcached::store::Options options;
+  options.item_bytes_max = 1024;
+  return options;
+}
+
+void expect(const std::string& sent, const std::string& expected) {
+  check_everywhere({"checklist", sent, expected}, small_items());
+}
+
+const std::string kLarge(2000, 'x');
+const std::string kTooLarge = "SERVER_ERROR object too large for cache\r\n";
+const std::string kBadFormat = "CLIENT_ERROR bad command line format\r\n";
+const std::string kOverlongKey(251, 'k');
+
+}  // namespace
+
+TEST_SUITE("checklist") {
+  TEST_CASE(
+      "1: too large is swallowed and answered once; set and any ms lose the old value, others keep it") {
+    for (const std::string command : {"set a 0 0 2000", "ms a 2000", "ms a 2000 ME", "ms a 2000 MA"}) {
+      expect("set a 0 0 1\r\n1\r\n" + command + "\r\n" + kLarge + "\r\nget a\r\n",
+             "STORED\r\n" + kTooLarge + "END\r\n");
+    }
+    for (const std::string command : {"add", "replace", "append", "prepend", "cas"}) {
+      expect("set a 0 0 1\r\n1\r\n" + command + " a 0 0 2000 1\r\n" + kLarge + "\r\nget a\r\n",
+             "STORED\r\n" + kTooLarge + "VALUE a 0 1\r\n1\r\nEND\r\n");
+    }
+  }
+
+  TEST_CASE("2: noreply hides errors as well, if it is the last word") {
+    expect("set a 0 0 2000 noreply\r\n" + kLarge + "\r\nget a\r\n", "END\r\n");
+    expect("set a 0 0 1 noreply\r\nx\nZget a\r\n", "END\r\n");
+    expect("set a 0 0 1 noreply x\r\n1\r\n", "STORED\r\n");
+  }
+
+  TEST_CASE("3: one bad key turns a whole get into one error line") {
+    expect("set a 0 0 1\r\n1\r\nget a " + kOverlongKey + " a\r\nget a\r\n",
+           "STORED\r\n" + kBadFormat + "VALUE a 0 1\r\n1\r\nEND\r\n");
+  }
+
+  TEST_CASE("4: decr pads with spaces, incr understands them") {
+    expect(
+        "set n 0 0 3\r\n100\r\ndecr n 91\r\nget n\r\nincr n 1\r\nget n\r\nset m 0 0 4\r\n12  \r\nincr m "
+        "1\r\n",
+        "STORED\r\n9\r\nVALUE n 0 3\r\n9  \r\nEND\r\n10\r\nVALUE n 0 3\r\n10 \r\nEND\r\nSTORED\r\n13\r\n");
+  }
+
+  TEST_CASE("9: the id 0 never equals in cas, ms and md, and is no comparison in ma") {
+    expect("set n 0 0 1\r\n1\r\ncas n 0 0 1 0\r\nx\r\nms n 1 C0\r\nx\r\nmd n C0\r\nma n C0 v\r\n",
+           "STORED\r\nEXISTS\r\nEX\r\nEX\r\nVA 1\r\n2\r\n");
+    expect("cas n 0 0 1 0\r\nx\r\nms n 1 C0\r\nx\r\nmd n C0\r\n", "NOT_FOUND\r\nNF\r\nNF\r\n");
+  }
+
+  TEST_CASE("10: 2592000 seconds is relative, one more is long ago") {
+    expect(
+        "set a 0 2592000 1\r\n1\r\nmg a t\r\nset a 0 2592001 1\r\n1\r\nmg a t\r\nms a 1 T2592000\r\n1\r\nmg "
+        "a t\r\n"
+        "ms a 1 T2592001\r\n1\r\nmg a t\r\n",
+        "STORED\r\nHD t2592000\r\nSTORED\r\nEN\r\nHD\r\nHD t2592000\r\nHD\r\nEN\r\n");
+  }
+
+  TEST_CASE("11: a negative time succeeds, hides the old value, and is a miss") {
+    for (const std::string command : {"set a 0 -1 1", "ms a 1 T-1"}) {
+      const std::string done = command[0] == 's' ? "STORED\r\n" : "HD\r\n";
+      expect("set a 0 0 1\r\n1\r\n" + command + "\r\n2\r\nget a\r\nmg a\r\nadd a 0 0 1\r\n3\r\n",
+             "STORED\r\n" + done + "END\r\nEN\r\nSTORED\r\n");
+    }
+  }
+
+  TEST_CASE("12: a set right behind flush_all survives") {
+    expect("set a 0 0 1\r\n1\r\nflush_all\r\nset b 0 0 1\r\n2\r\nms c 1\r\n3\r\nget a b c\r\n",
+           "STORED\r\nOK\r\nSTORED\r\nHD\r\nVALUE b 0 1\r\n2\r\nVALUE c 0 1\r\n3\r\nEND\r\n");
+  }
+
+  TEST_CASE("13: flush_all at a later time takes what was stored before that time") {
+    SessionHarness harness;
+    harness.feed("set a 0 0 1\r\n1\r\nflush_all 5\r\nset b 0 0 1\r\n2\r\n");
+    CHECK(harness.feed("get a b\r\n") == "VALUE a 0 1\r\n1\r\nVALUE b 0 1\r\n2\r\nEND\r\n");
+    harness.clock().advance_seconds(5);
+    harness.cache_clock().tick();
+    ringcached::server::flush_if_due(harness.worker());
+    CHECK(harness.feed("get a b\r\n") == "END\r\n");
+  }
+
+  TEST_CASE("14: a command line may end in a bare line feed, a data block may not") {
+    expect("set a 0 0 1\n1\r\nget a\nmg a v\n", "STORED\r\nVALUE a 0 1\r\n1\r\nEND\r\nVA 1\r\n1\r\n");
+    expect("set a 0 0 1\r\n1\nZget a\r\n", "CLIENT_ERROR bad data chunk\r\nEND\r\n");
+    expect("ms a 1\r\n1\nZmg a\r\n", "CLIENT_ERROR bad data chunk\r\nEN\r\n");
+  }
+
+  TEST_CASE("15: 2049 bytes without a line feed close, but not those of a get or gets") {
+    for (const std::string command : {"mg", "incr", "gat", "xyz"}) {
+      SessionHarness harness;
+      harness.feed(command + std::string(2048 - command.size(), ' '));
+      CHECK_FALSE(harness.closed());
+      harness.feed(" ");
+      CHECK(harness.closed() == (command != "gat"));
+    }
+    for (const std::string command : {"get ", "gets "}) {
+      SessionHarness harness;
+      harness.feed(command + std::string(100000, ' '), 1000);
+      CHECK_FALSE(harness.closed());
+      CHECK(harness.feed("a\r\n") == "END\r\n");
+    }
+  }
+
+  TEST_CASE("16: mg acts from left to right and answers in the order of the request, then Z, X, W") {
+    expect("ms a 1 T90 E5\r\n1\r\nmg a t T30 k v c\r\nmg a T40 t\r\nmd a I E6\r\nmg a s\r\nmg a s\r\n",
+           "HD\r\nVA 1 t90 ka c5\r\n1\r\nHD t40\r\nHD\r\nHD s1 X W\r\nHD s1 Z X\r\n");
+  }
+
+  TEST_CASE("17: W is also given for a stale item without R or N") {
+    expect("ms a 1\r\n1\r\nmd a I\r\nmg a\r\nmg a\r\n", "HD\r\nHD\r\nHD X W\r\nHD Z X\r\n");
+  }
+
+  TEST_CASE("18: q of md hides HD only") {
+    expect("ms a 1 E5\r\n1\r\nmd a q C4\r\nmd a q\r\nmd a q\r\nmn\r\n", "HD\r\nEX\r\nNF\r\nMN\r\n");
+  }
+
+  TEST_CASE("19: N of ma creates with J and does not count") {
+    expect("ma n N0 J10 D5 v\r\nma n N0 J10 D5 v\r\n", "VA 2\r\n10\r\nVA 2\r\n15\r\n");
+  }
+
+  TEST_CASE("20: k of a binary key is base64 with b; on hits of mg and ms the item decides") {
+    expect(
+        "ms Zm9v 1 b k\r\n1\r\nmg foo k\r\nmd Zm9v b k\r\nmg Zm9v b k\r\nset foo 0 0 1\r\n1\r\nmg Zm9v b "
+        "k\r\n",
+        "HD kZm9v b\r\nHD kZm9v b\r\nHD kZm9v b\r\nEN kZm9v b\r\nSTORED\r\nHD kfoo\r\n");
+  }
+
+  TEST_CASE("21: touch, gat and mg T keep the id; incr, decr and append change it") {
+    SessionHarness harness;
+    harness.feed("ms n 2 E5\r\n10\r\n");
+    CHECK(harness.feed("touch n 100\r\ngat 100 n\r\nmg n T100 c\r\n").ends_with("HD c5\r\n"));
+    std::string before = "HD c5\r\n";
+    for (const std::string command :
+         {"incr n 1\r\n", "decr n 1\r\n", "append n 0 0 1\r\n0\r\n", "ms n 1 MP\r\n1\r\n"}) {
+      harness.feed(command);
+      const std::string after = harness.feed("mg n c\r\n");
+      CHECK(after != before);
+      before = after;
+    }
+  }
+
+  TEST_CASE("22: the size limit counts overhead and key") {
+    SessionHarness harness;
+    const std::string fits(1048516, 'x');
+    CHECK(harness.feed("set k 0 0 1048516\r\n" + fits + "\r\nms k 1048516\r\n" + fits + "\r\n") ==
+          "STORED\r\nHD\r\n");
+    CHECK(harness.feed("set k 0 0 1048517\r\n" + fits + "x\r\nms k 1048517\r\n" + fits + "x\r\n") ==
+          kTooLarge + kTooLarge);
+    CHECK(harness.feed("ms kk 1048516\r\n" + fits + "\r\nms k 1048516 F1\r\n" + fits + "\r\n") ==
+          kTooLarge + kTooLarge);
+  }
+
+  TEST_CASE("24: stats has the names that exporters want") {
+    SessionHarness harness;
+    const std::string stats = harness.feed("stats\r\n");
+    for (const std::string name : {"uptime",
+                                   "version",
+                                   "curr_connections",
+                                   "total_connections",
+                                   "max_connections",
+                                   "cmd_get",
+                                   "cmd_set",
+                                   "cmd_touch",
+                                   "cmd_flush",
+                                   "get_hits",
+                                   "get_misses",
+                                   "delete_hits",
+                                   "delete_misses",
+                                   "incr_hits",
+                                   "incr_misses",
+                                   "decr_hits",
+                                   "decr_misses",
+                                   "cas_hits",
+                                   "cas_misses",
+                                   "cas_badval",
+                                   "touch_hits",
+                                   "touch_misses",
+                                   "bytes",
+                                   "limit_maxbytes",
+                                   "curr_items",
+                                   "total_items",
+                                   "evictions",
+                                   "reclaimed",
+                                   "bytes_read",
+                                   "bytes_written",
+                                   "threads",
+                                   "conn_yields",
+                                   "hash_power_level",
+                                   "expired_unfetched",
+                                   "evicted_unfetched",
+                                   "slabs_moved",
+                                   "cmd_meta"}) {
+      CHECK_MESSAGE(stats.find("STAT " + name + " ") != std::string::npos, name);
+    }
+  }
+
+  TEST_CASE("25: error texts without the word ERROR") {
+    expect("cache_memlimit 4\r\ncache_memlimit 1000000001\r\n",
+           "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n"
+           "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n");
+  }
+
+  TEST_CASE("27: gat and mg T count touches, not gets; keys are counted, not commands") {
+    using ringcached::server::Count;
+    SessionHarness harness;
+    harness.feed("set a 0 0 1\r\n1\r\ngat 0 a b a\r\nget a b\r\nmg a T0\r\n");
+    const auto& counters = harness.worker().counters;
+    CHECK(counters.get(Count::kCmdTouch) == 4);
+    CHECK(counters.get(Count::kTouchHits) == 3);
+    CHECK(counters.get(Count::kTouchMisses) == 1);
+    CHECK(counters.get(Count::kCmdGet) == 2);
+    CHECK(counters.get(Count::kGetHits) == 1);
+    CHECK(counters.get(Count::kGetMisses) == 1);
+  }
+
+  TEST_CASE("28: an expired item counts until it is reaped") {
+    SessionHarness harness;
+    harness.feed("set a 0 10 1\r\n1\r\n");
+    harness.clock().advance_seconds(20);
+    harness.cache_clock().tick();
+    CHECK(harness.feed("stats\r\n").find("STAT curr_items 1\r\n") != std::string::npos);
+    harness.feed("get a\r\n");
+    CHECK(harness.feed("stats\r\n").find("STAT curr_items 0\r\n") != std::string::npos);
+  }
+}
