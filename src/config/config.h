@@ -110,6 +110,7 @@ struct CompatConfig {
   std::uint32_t lru_crawler_tocrawl = 0;
   std::uint32_t tail_repair_time_s = 0;
   bool lru_maintainer = true;
+  bool lru_segmented = true;  // no option: the command lru mode
   unsigned hot_lru_pct = 20;
   unsigned warm_lru_pct = 40;
   double hot_max_factor = 0.2;

@@ -30,7 +30,6 @@ constexpr std::string_view kReaperReason = "the reaper of expired items paces it
 constexpr std::string_view kClassesReason = "slab classes are fixed, eight steps for each doubling";
 constexpr std::string_view kMoverReason =
     "pages move by eviction age at a pace of their own (see slab_reassign)";
-constexpr std::string_view kSizesReason = "this build has no stats sizes";
 
 // clang-format off
 constexpr Section kSections[] = {
@@ -157,6 +156,10 @@ constexpr Option kOptions[] = {
     {.key = "store.slab_reassign", .type = Type::kFlag,
      .field = field<&Config::store, &StoreConfig::slab_reassign>(), .suboption = "slab_reassign",
      .stats_name = "slab_reassign", .help = "let pages move between slab classes"},
+    {.key = "store.slab_automove", .type = Type::kInteger,
+     .field = field<&Config::store, &StoreConfig::slab_automove>(), .suboption = "slab_automove", .max = 2,
+     .zero = "only on request", .optional_value = "1", .stats_name = "slab_automove",
+     .help = "pages move between slab classes by themselves; 2 is the same as 1"},
     {.key = "store.lru_crawler", .type = Type::kFlag, .field = field<&Config::store, &StoreConfig::lru_crawler>(),
      .suboption = "lru_crawler", .stats_name = "lru_crawler",
      .help = "take back the memory of expired items in the background"},
@@ -202,6 +205,9 @@ constexpr Option kOptions[] = {
      .help = "character that ends the prefix of a key; -D also turns stats.detail on"},
     {.key = "stats.detail", .type = Type::kFlag, .field = field<&Config::stats, &StatsConfig::detail_enabled>(),
      .stats_name = "detail_enabled", .help = "count by key prefix (stats detail)"},
+    {.key = "stats.track_sizes", .type = Type::kFlag,
+     .field = field<&Config::stats, &StatsConfig::track_sizes>(), .suboption = "track_sizes",
+     .stats_name = "track_sizes", .help = "answer stats sizes, which looks at every item when asked"},
 
     {.key = "process.daemonize", .type = Type::kFlag,
      .field = field<&Config::process, &ProcessConfig::daemonize>(), .short_flag = 'd', .long_flag = "daemon",
@@ -231,10 +237,6 @@ constexpr Option kOptions[] = {
      .field = field<&Config::store, &StoreConfig::slab_chunk_max_bytes>(), .suboption = "slab_chunk_max",
      .min = kKiB, .max = kMiB, .unit = kKiB, .stats_name = "slab_chunk_max",
      .inert = kClassesReason},
-    {.key = "compat.slab_automove", .type = Type::kInteger,
-     .field = field<&Config::store, &StoreConfig::slab_automove>(), .suboption = "slab_automove", .max = 2,
-     .optional_value = "1", .stats_name = "slab_automove",
-     .inert = kMoverReason},
     {.key = "compat.slab_automove_ratio", .type = Type::kFloat,
      .field = field<&Config::store, &StoreConfig::slab_automove_ratio>(), .suboption = "slab_automove_ratio",
      .float_above = 0.0, .float_below = 1.0, .stats_name = "slab_automove_ratio",
@@ -243,9 +245,6 @@ constexpr Option kOptions[] = {
      .field = field<&Config::store, &StoreConfig::slab_automove_window>(), .suboption = "slab_automove_window",
      .min = 3, .max = 1800, .stats_name = "slab_automove_window",
      .inert = kMoverReason},
-    {.key = "compat.track_sizes", .type = Type::kFlag,
-     .field = field<&Config::stats, &StatsConfig::track_sizes>(), .suboption = "track_sizes",
-     .stats_name = "track_sizes", .inert = kSizesReason},
     {.key = "compat.lru_crawler_sleep", .type = Type::kInteger,
      .field = field<&Config::compat, &CompatConfig::lru_crawler_sleep_us>(), .suboption = "lru_crawler_sleep",
      .max = 1'000'000, .stats_name = "lru_crawler_sleep", .help = "microseconds", .inert = kReaperReason},

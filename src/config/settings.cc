@@ -87,8 +87,11 @@ constexpr auto kLines = std::to_array<Line>({
     {"dump_enabled"},
     {"hash_algorithm", [](const Config&, std::uint64_t) { return std::string("xxh3"); }},
     {"lru_maintainer_thread"},
-    {"lru_segmented", [](const Config& config,
-                         std::uint64_t) { return std::string(config.compat.lru_maintainer ? "yes" : "no"); }},
+    {"lru_segmented",
+     [](const Config& config, std::uint64_t) {
+       const bool segmented = config.compat.lru_maintainer && config.compat.lru_segmented;
+       return std::string(segmented ? "yes" : "no");
+     }},
     {"hot_lru_pct"},
     {"warm_lru_pct"},
     {"hot_max_factor"},

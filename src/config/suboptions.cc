@@ -32,7 +32,7 @@ constexpr auto kPresets = std::to_array<Preset>({
     {"no_modern", "network.refuse_fast", "false"},
     {"no_modern", "compat.slab_chunk_max", "1024"},
     {"no_modern", "store.slab_reassign", "false"},
-    {"no_modern", "compat.slab_automove", "0"},
+    {"no_modern", "store.slab_automove", "0"},
     {"no_modern", "store.lru_crawler", "false"},
     {"no_modern", "compat.lru_maintainer", "false"},
 });

@@ -38,4 +38,23 @@ AdminArgument<ShutdownMode> parse_shutdown(std::string_view arguments) {
   return {.reply = reply::kShutdownBadMode};
 }
 
+AdminArgument<Cachedump> parse_cachedump(std::string_view arguments, unsigned class_max) {
+  const std::string_view class_word = next_word(arguments);
+  const std::string_view limit_word = next_word(arguments);
+  if (limit_word.empty()) return {.value = {}, .reply = reply::kCachedumpTooFew};
+  const std::optional<std::uint32_t> slab_class = parse_u32(class_word);
+  const std::optional<std::uint32_t> items_max = parse_u32(limit_word);
+  if (!slab_class || !items_max) return {.value = {}, .reply = reply::kBadFormat};
+  if (*slab_class > class_max) return {.value = {}, .reply = reply::kCachedumpIllegalClass};
+  return {.value = {.slab_class = *slab_class, .items_max = *items_max}, .reply = {}};
+}
+
+AdminArgument<DetailAction> parse_stats_detail(std::string_view arguments) {
+  const std::string_view word = next_word(arguments);
+  if (word == "on") return {.value = DetailAction::kOn, .reply = {}};
+  if (word == "off") return {.value = DetailAction::kOff, .reply = {}};
+  if (word == "dump") return {.value = DetailAction::kDump, .reply = {}};
+  return {.value = {}, .reply = reply::kStatsDetailUsage};
+}
+
 }  // namespace ringcached::protocol

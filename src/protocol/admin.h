@@ -32,4 +32,14 @@ AdminArgument<std::uint32_t> parse_cache_memlimit(std::string_view arguments);
 enum class ShutdownMode : std::uint8_t { kImmediate, kGraceful };
 AdminArgument<ShutdownMode> parse_shutdown(std::string_view arguments);
 
+// stats cachedump <class> <limit>: classes up to `class_max`; limit 0 is none.
+struct Cachedump {
+  std::uint32_t slab_class = 0, items_max = 0;
+};
+AdminArgument<Cachedump> parse_cachedump(std::string_view arguments, unsigned class_max);
+
+// stats detail on|off|dump.
+enum class DetailAction : std::uint8_t { kOn, kOff, kDump };
+AdminArgument<DetailAction> parse_stats_detail(std::string_view arguments);
+
 }  // namespace ringcached::protocol

@@ -1,6 +1,7 @@
 #include "protocol/number.h"
 
 #include <charconv>
+#include <cmath>
 
 #include "protocol/limits.h"
 
@@ -40,6 +41,12 @@ std::optional<std::uint64_t> parse_u64(std::string_view text) {
 }
 std::optional<std::int32_t> parse_i32(std::string_view text) {
   return parse_with_plus<std::int32_t>(text);
+}
+
+std::optional<double> parse_real(std::string_view text) {
+  const std::optional<double> value = parse_with_plus<double>(text);
+  if (!value || !std::isfinite(*value)) return std::nullopt;
+  return value;
 }
 
 std::optional<std::uint32_t> parse_value_length(std::string_view text) {

@@ -14,6 +14,9 @@ std::optional<std::uint64_t> parse_u64(std::string_view text);
 // Digits with an optional '+' or '-' in front.
 std::optional<std::int32_t> parse_i32(std::string_view text);
 
+// A finite decimal number, with an optional sign, fraction and exponent.
+std::optional<double> parse_real(std::string_view text);
+
 // The announced length of a data block: digits with an optional '-', at most kLengthDigitsMax characters,
 // from 0 to kValueBytesMax. Stricter than the others because a length misread desynchronises the stream.
 inline constexpr std::size_t kLengthDigitsMax = 11;

@@ -1,8 +1,11 @@
 #include "server/admin.h"
 
 #include "protocol/admin.h"
+#include "protocol/admin_lru.h"
+#include "protocol/admin_slabs.h"
 #include "protocol/reply.h"
 #include "ringcached/version.h"
+#include "server/lru_admin.h"
 #include "server/stats_reply.h"
 #include "store/expiry.h"
 
@@ -55,6 +58,13 @@ AdminOutcome shutdown(WorkerContext& worker, std::string_view arguments, Output&
   return AdminOutcome::kClose;
 }
 
+bool asks_for_dump(std::string_view arguments) {
+  const auto command = protocol::parse_lru_crawler(arguments);
+  using Action = protocol::CrawlerCommand::Action;
+  return command.is_ok() &&
+         (command.value.action == Action::kMetadump || command.value.action == Action::kMgdump);
+}
+
 void version(Output& output) {
   output.append(reply::kVersionPrefix);
   output.append(kProtocolVersion);
@@ -88,7 +98,7 @@ void flush_if_due(WorkerContext& worker) {
 }
 
 AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const protocol::Request& request,
-                           Output& output) {
+                           Output& output, std::unique_ptr<ConnectionHandler>& successor) {
   using protocol::Command;
   const auto answer = [&](std::string_view line) {
     if (!request.noreply) output.append(line);
@@ -96,7 +106,7 @@ AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const 
   };
   switch (request.command) {
     case Command::kStats:
-      answer_stats(worker, connection, request.arguments, output);
+      answer_stats(worker, connection, request.arguments, output, successor);
       break;
     case Command::kFlushAll:
       return answer(flush_all(worker, request.arguments));
@@ -109,11 +119,22 @@ AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const 
       return answer(cache_memlimit(worker, request.arguments));
     case Command::kShutdown:
       return shutdown(worker, request.arguments, output);
+    case Command::kSlabs:
+      return answer(execute_slabs(worker, request.arguments));
+    case Command::kLru:
+      return answer(execute_lru(worker, request.arguments));
+    case Command::kLruCrawler:
+      // The word is no argument of any of them, but of a dump it leaves nothing to see.
+      if (request.noreply && asks_for_dump(request.arguments)) break;
+      answer(execute_lru_crawler(worker, request.arguments, output, successor));
+      break;
+    case Command::kExtstore:
+      return answer(protocol::check_extstore(request.arguments));
     default:
       output.append(reply::kError);
       break;
   }
-  return AdminOutcome::kContinue;
+  return successor != nullptr ? AdminOutcome::kHandOver : AdminOutcome::kContinue;
 }
 
 }  // namespace ringcached::server

@@ -1,5 +1,8 @@
-// The commands that are not about one item: stats, flush_all, verbosity, version, cache_memlimit, shutdown.
+// The commands that are not about one item: stats, flush_all, verbosity, version, cache_memlimit,
+// shutdown, and those of lru_admin.h.
 #pragma once
+
+#include <memory>
 
 #include "protocol/request.h"
 #include "ringcached/network.h"
@@ -7,10 +10,11 @@
 
 namespace ringcached::server {
 
-enum class AdminOutcome { kContinue, kClose };
+enum class AdminOutcome { kContinue, kClose, kHandOver };
 
+// kHandOver: the answer is made by `successor`, which takes the connection over.
 AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const protocol::Request& request,
-                           Output& output);
+                           Output& output, std::unique_ptr<ConnectionHandler>& successor);
 
 // Counts a flush_all of any dialect and tells whether it may run (-F).
 bool flush_allowed(WorkerContext& worker);

@@ -116,6 +116,7 @@ BinaryStatus status_of(StoreResult result, StoreMode mode) {
 void execute_delete(WorkerContext& worker, Output& output, const BinaryRequest& request,
                     const store::Key& key) {
   const store::Removal removal{.cas_compare = request.header.cas};
+  worker.count_prefix_delete(key.bytes);
   const store::DeleteResult result = worker.store.remove(worker.thread, key, removal, worker.now());
   report_removal(worker, key.bytes, result == store::DeleteResult::kDeleted, EventVerb::kDelete);
   switch (result) {
@@ -208,6 +209,7 @@ void answer_binary_success(Output& output, const protocol::BinaryHeader& request
 
 store::StoreRequest binary_store_request(const WorkerContext& worker, const BinaryRequest& request,
                                          const store::Key& key) {
+  worker.count_prefix_set(key.bytes);
   return {.mode = store_mode(request),
           .key = key,
           .client_flags = request.client_flags,

@@ -5,6 +5,7 @@
 #include "protocol/binary_reply.h"
 #include "protocol/reply.h"
 #include "server/binary_execute.h"
+#include "server/stats_classes.h"
 #include "server/stats_groups.h"
 #include "server/stats_table.h"
 
@@ -42,10 +43,12 @@ void answer_binary_stat(WorkerContext& worker, Output& output, const protocol::B
     reset_stats(server);
   } else if (group.starts_with("settings")) {
     settings_stats(server, packets);
+  } else if (group.starts_with("detail") && !server.config.commands.dump_enabled) {
+    return answer_binary_error(output, request.header, protocol::BinaryStatus::kKeyNotFound);
   } else if (group.starts_with("detail dump")) {
-    packets.stat("detailed", protocol::reply::kEnd);
+    packets.stat("detailed", server.prefixes.dump());
   } else if (group.starts_with("detail on") || group.starts_with("detail off")) {
-    // Nothing but the closing packet.
+    server.prefixes.set_enabled(group.starts_with("detail on"));
   } else if (group == "items") {
     items_stats(server, packets);
   } else if (group == "slabs") {

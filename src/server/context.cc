@@ -6,6 +6,14 @@
 #include "server/binary_batch.h"
 
 namespace ringcached::server {
+namespace {
+
+char delimiter_of(const config::Config& configuration) {
+  const std::string& delimiter = configuration.stats.prefix_delimiter;
+  return delimiter.empty() ? ':' : delimiter.front();
+}
+
+}  // namespace
 
 ServerContext::ServerContext(const config::Config& configuration, Log& process_log, CacheClock& cache_clock,
                              store::Store& item_store)
@@ -13,6 +21,8 @@ ServerContext::ServerContext(const config::Config& configuration, Log& process_l
       log(process_log),
       clock(cache_clock),
       store(item_store),
+      live(configuration),
+      prefixes(delimiter_of(configuration), configuration.stats.detail_enabled),
       events(item_store.threads_max(), configuration.commands.worker_logbuf_bytes,
              configuration.commands.watcher_logbuf_bytes) {
   store.observe_evictions(&events);
@@ -28,6 +38,7 @@ WorkerContext::WorkerContext(ServerContext& server_context, store::StoreThread& 
       store(server_context.store),
       thread(store_thread),
       counters(cells),
+      prefixes(server_context.prefixes.attach()),
       requests_per_turn(static_cast<unsigned>(std::max(1, server_context.config.network.requests_per_turn))),
       batch(std::make_unique<Batch>()),
       binary_batch(std::make_unique<BinaryBatch>()) {}

@@ -11,7 +11,10 @@
 #include "config/config.h"
 #include "ringcached/network.h"
 #include "server/counters.h"
+#include "server/crawler.h"
 #include "server/event_log.h"
+#include "server/live_settings.h"
+#include "server/prefix_stats.h"
 #include "server/stats_baseline.h"
 #include "store/expiry.h"
 #include "store/store.h"
@@ -41,8 +44,13 @@ struct ServerContext {
   std::atomic<CacheTime> flush_due{0};
   // The cache time of the last flush, for `stats settings` (oldest). Any worker.
   std::atomic<CacheTime> flushed_at{0};
-  // Zeroed by `stats reset`.
+  // Zeroed by `stats reset`: the general figures, and those of the slab classes.
   StatsBaseline baseline;
+  StatsBaseline class_baseline;
+
+  LiveSettings live;
+  Crawler crawler;
+  PrefixStats prefixes;
   // What watchers are told. Any thread.
   EventLog events;
 };
@@ -60,6 +68,7 @@ struct WorkerContext {
   store::Store& store;
   store::StoreThread& thread;
   WorkerCounters& counters;
+  PrefixTable& prefixes;  // counted in while server.prefixes.enabled()
   unsigned requests_per_turn;
   // Scratch space of the session at work (batch.h, binary_batch.h).
   std::unique_ptr<Batch> batch;
@@ -71,6 +80,19 @@ struct WorkerContext {
   std::vector<WatchSession*> watch_sessions;  // that belong to this worker
 
   CacheTime now() const { return server.clock.now(); }
+  // For `stats detail`, while it is on. Not for meta commands.
+  void count_prefix_get(std::string_view key, bool hit) const {
+    if (server.prefixes.enabled()) [[unlikely]]
+      prefixes.count_get(key, hit);
+  }
+  void count_prefix_set(std::string_view key) const {
+    if (server.prefixes.enabled()) [[unlikely]]
+      prefixes.count_set(key);
+  }
+  void count_prefix_delete(std::string_view key) const {
+    if (server.prefixes.enabled()) [[unlikely]]
+      prefixes.count_delete(key);
+  }
   // An expiry as a client sent it.
   CacheTime expiry(std::int64_t exptime) const {
     return store::expiry_from_exptime(exptime, now(), server.clock.wall_base());

@@ -20,6 +20,7 @@ void answer_number(const protocol::Request& request, Output& output, std::uint64
 }  // namespace
 
 void execute_delete(WorkerContext& worker, const protocol::Request& request, Output& output) {
+  worker.count_prefix_delete(request.key);
   const auto result = worker.store.remove(worker.thread, worker.store.key(request.key), worker.now());
   const bool deleted = result == store::DeleteResult::kDeleted;
   report_removal(worker, request.key, deleted, EventVerb::kDelete);

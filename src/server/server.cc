@@ -53,6 +53,7 @@ store::Options store_options(const config::Config& config, unsigned threads) {
   options.large_pages = config.memory.large_pages;
   options.nodes = config.threads.numa == config::Numa::kAuto ? node_count() : 1;
   options.slab_reassign = config.store.slab_reassign;
+  options.slab_automove = config.store.slab_automove != 0;
   return options;
 }
 

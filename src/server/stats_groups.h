@@ -1,4 +1,5 @@
-// The groups of `stats` as pairs of names and values, for every dialect (spec 9.1 to 9.6).
+// The groups of `stats` as pairs of names and values, for every dialect (spec 9.2 to 9.6); those of the slab
+// classes are in stats_classes.h.
 #pragma once
 
 #include "ringcached/network.h"
@@ -8,8 +9,7 @@
 namespace ringcached::server {
 
 void settings_stats(ServerContext& server, StatSink& sink);
-void items_stats(ServerContext& server, StatSink& sink);
-void slabs_stats(ServerContext& server, StatSink& sink);
+// What can be told without looking at the items: that there is nothing, or where (item_dump.h).
 void sizes_stats(ServerContext& server, StatSink& sink);
 // `asking` is shown as the connection that is at work.
 void connections_stats(ServerContext& server, const Connection& asking, StatSink& sink);

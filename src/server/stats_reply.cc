@@ -2,8 +2,12 @@
 
 #include <string>
 
+#include "protocol/admin.h"
 #include "protocol/parser.h"
 #include "protocol/reply.h"
+#include "server/item_dump.h"
+#include "server/lru_admin.h"
+#include "server/stats_classes.h"
 #include "server/stats_groups.h"
 #include "server/stats_table.h"
 
@@ -24,16 +28,30 @@ class TextStats final : public StatSink {
   std::string lines_;
 };
 
-}  // namespace
-
-void answer_stats(WorkerContext& worker, Connection& connection, std::string_view arguments, Output& output) {
-  ServerContext& server = worker.server;
-  const std::string_view group = protocol::next_word(arguments);
-  if (group == "reset") {
-    reset_stats(server);
-    return output.append(protocol::reply::kReset);
+void answer_detail(WorkerContext& worker, std::string_view arguments, Output& output) {
+  if (!worker.server.config.commands.dump_enabled) {
+    return output.append(protocol::reply::kStatsDetailNotAllowed);
   }
-  TextStats lines;
+  const auto action = protocol::parse_stats_detail(arguments);
+  if (!action.is_ok()) return output.append(action.reply);
+  if (action.value == protocol::DetailAction::kDump) return output.append(worker.server.prefixes.dump());
+  worker.server.prefixes.set_enabled(action.value == protocol::DetailAction::kOn);
+  output.append(protocol::reply::kOk);
+}
+
+void answer_cachedump(WorkerContext& worker, std::string_view arguments, Output& output,
+                      std::unique_ptr<ConnectionHandler>& successor) {
+  if (!worker.server.config.commands.dump_enabled)
+    return output.append(protocol::reply::kCachedumpNotAllowed);
+  const auto asked = protocol::parse_cachedump(arguments, class_ids_max(worker));
+  if (!asked.is_ok()) return output.append(asked.reply);
+  successor = std::make_unique<DumpSession>(
+      worker, make_cachedump(worker, asked.value.slab_class, asked.value.items_max));
+}
+
+// The groups that are lines at hand; false for others.
+bool write_group(ServerContext& server, const Connection& connection, std::string_view group,
+                 StatSink& lines) {
   if (group.empty()) {
     general_stats(server, lines);
   } else if (group == "settings") {
@@ -44,12 +62,32 @@ void answer_stats(WorkerContext& worker, Connection& connection, std::string_vie
     slabs_stats(server, lines);
   } else if (group == "conns") {
     connections_stats(server, connection, lines);
-  } else if (group == "sizes") {
+  } else if (group == "sizes" && !server.config.stats.track_sizes) {
     sizes_stats(server, lines);
-  } else {
-    return output.append(protocol::reply::kError);
+  } else if (group != "extstore") {
+    return false;
   }
-  lines.finish(output);
+  return true;
+}
+
+}  // namespace
+
+void answer_stats(WorkerContext& worker, Connection& connection, std::string_view arguments, Output& output,
+                  std::unique_ptr<ConnectionHandler>& successor) {
+  const std::string_view group = protocol::next_word(arguments);
+  TextStats lines;
+  if (write_group(worker.server, connection, group, lines)) return lines.finish(output);
+  if (group == "detail") return answer_detail(worker, arguments, output);
+  if (group == "cachedump") return answer_cachedump(worker, arguments, output, successor);
+  if (group == "sizes") {
+    successor = std::make_unique<DumpSession>(worker, make_sizes_dump(worker));
+    return;
+  }
+  if (group == "reset") {
+    reset_stats(worker.server);
+    return output.append(protocol::reply::kReset);
+  }
+  output.append(protocol::reply::kError);
 }
 
 }  // namespace ringcached::server

@@ -1,6 +1,7 @@
-// The `stats` command and its groups.
+// Answers of `stats <group>`.
 #pragma once
 
+#include <memory>
 #include <string_view>
 
 #include "ringcached/network.h"
@@ -8,7 +9,9 @@
 
 namespace ringcached::server {
 
-// `arguments`: the words after `stats`. Appends the whole answer, END included.
-void answer_stats(WorkerContext& worker, Connection& connection, std::string_view arguments, Output& output);
+// The answer of the text command; `arguments` are the words behind `stats`. An answer that takes a look at
+// the items is made by `successor`.
+void answer_stats(WorkerContext& worker, Connection& connection, std::string_view arguments, Output& output,
+                  std::unique_ptr<ConnectionHandler>& successor);
 
 }  // namespace ringcached::server

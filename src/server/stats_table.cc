@@ -8,6 +8,7 @@
 #include <span>
 
 #include "ringcached/version.h"
+#include "server/stats_classes.h"
 
 namespace ringcached::server {
 namespace {
@@ -55,7 +56,7 @@ constexpr Row text(std::string_view name, std::string (*value)(const Snapshot&))
 }
 
 bool crawler_on(const Snapshot& s) {
-  return s.config->store.lru_crawler;
+  return s.crawler_on;
 }
 bool reassign_on(const Snapshot& s) {
   return s.config->store.slab_reassign;
@@ -150,8 +151,9 @@ constexpr Row kBackgroundRows[] = {
          text("slab_reassign_last_busy_status", [](const Snapshot&) { return std::string("none"); })),
     only(reassign_on, constant_zero("slab_reassign_running")),
     only(reassign_on, items<&store::StoreStats::pages_moved>("slabs_moved")),
-    only(crawler_on, constant_zero("lru_crawler_running")),
-    only(crawler_on, constant_zero("lru_crawler_starts")),
+    only(crawler_on, state("lru_crawler_running",
+                           [](const Snapshot& s) -> std::uint64_t { return s.crawler_running ? 1 : 0; })),
+    only(crawler_on, {"lru_crawler_starts", true, [](const Snapshot& s) { return s.crawler_starts; }}),
     only(maintainer_on, constant_zero("lru_maintainer_juggles")),
     items<&store::StoreStats::out_of_memory>("malloc_fails"),
     events<&EventFigures::rings_dropped>("log_worker_dropped"),
@@ -220,6 +222,9 @@ StatsSnapshot take_snapshot(ServerContext& server) {
   snapshot.wall_seconds = std::time(nullptr);
   snapshot.threads = server.network->workers();
   snapshot.config = &server.config;
+  snapshot.crawler_on = server.live.crawler.load(std::memory_order_relaxed);
+  snapshot.crawler_running = server.crawler.running();
+  snapshot.crawler_starts = server.crawler.starts();
   return snapshot;
 }
 
@@ -251,6 +256,8 @@ void reset_stats(ServerContext& server) {
     }
   }
   server.baseline.set(std::move(values));
+  reset_class_stats(server);
+  server.prefixes.reset();
 }
 
 }  // namespace ringcached::server

@@ -20,6 +20,8 @@ struct StatsSnapshot {
   CacheTime now = 0;
   std::int64_t wall_seconds = 0;
   unsigned threads = 0;
+  bool crawler_on = false, crawler_running = false;
+  std::uint64_t crawler_starts = 0;
   const config::Config* config = nullptr;
 };
 StatsSnapshot take_snapshot(ServerContext& server);

@@ -103,6 +103,7 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
 
 std::size_t TextSession::store_whole(Output& output, const protocol::Request& request, const store::Key& key,
                                      std::string_view block) {
+  worker_.count_prefix_set(key.bytes);
   const StorageOutcome outcome = store_block(worker_, storing_of(worker_, request, key), block);
   if (!request.noreply) append_stored(output, outcome);
   return outcome.consumed;
@@ -173,9 +174,12 @@ TextSession::Step TextSession::on_request(Connection& connection, Output& output
       return {.used = line_bytes, .hand_over = begin_watch(worker_, output, request.arguments)};
     case Command::kQuit:
       return {.used = line_bytes, .close = true};
-    default:
+    default: {
+      const AdminOutcome outcome = execute_admin(worker_, connection, request, output, worker_.successor);
       return {.used = line_bytes,
-              .close = execute_admin(worker_, connection, request, output) == AdminOutcome::kClose};
+              .close = outcome == AdminOutcome::kClose,
+              .hand_over = outcome == AdminOutcome::kHandOver};
+    }
   }
   return {.used = line_bytes};
 }
@@ -246,6 +250,7 @@ TextSession::Step TextSession::begin_storage(Output& output, const protocol::Req
   if (is_simple(request, block.size())) {
     return {.used = line_bytes + store_whole(output, request, key, block)};
   }
+  worker_.count_prefix_set(key.bytes);
   auto upload = std::make_unique<TextUpload>(worker_, storing_of(worker_, request, key));
   upload->noreply = request.noreply;
   return begin_upload(output, std::move(upload), block, line_bytes);

@@ -74,6 +74,7 @@ bool retrieve_behind(WorkerContext& worker, Output& output, const store::Key& ke
   store::Pin pin;
   const store::Lookup lookup = worker.store.read(worker.thread, key, worker.now(), options, reply, &pin);
   const bool hit = lookup == store::Lookup::kHit;
+  worker.count_prefix_get(key.bytes, hit);
   if (hit) reply.finish(worker.store, std::move(pin));
   count_retrieval(worker.counters, retrieval, lookup, reply.info().slab_class);
   report_lookup(worker, key.bytes, lookup, reply.info());

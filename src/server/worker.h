@@ -7,7 +7,7 @@
 
 #include "ringcached/network.h"
 #include "server/context.h"
-#include "server/reporting.h"
+#include "server/upkeep.h"
 
 namespace ringcached::server {
 
@@ -23,15 +23,10 @@ class Worker final : public WorkerHandler {
   void on_tick() override;
 
  private:
-  bool maintain();
-
   ServerContext& server_;
   WorkerCounters& counters_;
   std::optional<WorkerContext> context_;  // from on_start, on the worker's own thread and node
-  std::size_t maintenance_credit_ = 0;    // chunks that may still be looked at before the next tick
-  bool maintenance_waiting_ = false;
-  BackgroundFigures pass_began_;  // the background work that is told to watchers when it is through
-  CacheTime pass_began_at_ = 0;
+  Upkeep upkeep_;
 };
 
 }  // namespace ringcached::server

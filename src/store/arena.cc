@@ -195,6 +195,36 @@ bool Arena::give_page(unsigned slab_class) {
   return true;
 }
 
+bool Arena::move_page(unsigned from, unsigned to) {
+  Impl::Leaving leaving(impl_->pool);
+  const std::lock_guard guard(impl_->lock);
+  const PageId page = impl_->take_page(from);
+  if (page == kNoPage) return false;
+  if (!impl_->attach(to, page)) leaving.add(page);
+  return true;
+}
+
+bool Arena::add_page(unsigned slab_class) {
+  Impl::Leaving leaving(impl_->pool);
+  const PageId page = impl_->pool.acquire(impl_->options.node);
+  if (page == kNoPage) return false;
+  const std::lock_guard guard(impl_->lock);
+  const bool attached = impl_->attach(slab_class, page);
+  if (!attached) leaving.add(page);
+  return attached;
+}
+
+void Arena::visit_oldest(unsigned slab_class, Queue queue, Visitor visit, void* context) {
+  Impl& impl = *impl_;
+  const std::lock_guard guard(impl.lock);
+  const Impl::SlabClass& from = impl.per_class[slab_class];
+  for (unsigned i = 0; i < from.lane_count; ++i) {
+    const ChunkAddress chunk = from.lanes[i]->oldest(queue);
+    if (chunk == kNoChunk) continue;
+    visit(context, chunk, chunk_state(impl.pool.chunk_pointer(chunk)).load(std::memory_order_relaxed));
+  }
+}
+
 bool Arena::visit_page(std::size_t page, Visitor visit, void* context) {
   Impl& impl = *impl_;
   const std::lock_guard guard(impl.lock);

@@ -77,12 +77,19 @@ class Arena {
   // now, what could is gone, and another is tried. False if nothing could be taken now. [any]
   static constexpr unsigned kAnyClass = ~0U;
   bool give_page(unsigned slab_class);
+  // The same, but the page becomes one of class `to`. [any]
+  bool move_page(unsigned from, unsigned to);
+  // Takes a page of the pool for `slab_class`; false if there is none. [any]
+  bool add_page(unsigned slab_class);
 
   // Calls visit(ChunkAddress, state word) for every chunk of kind kItem in the `page`-th page (0..pages()) of
   // the arena; under the lock; the visitor must not call back into the arena, except free_remote. Returns
   // false past the end. Pages change places when one leaves. [any]
   using Visitor = void (*)(void* context, ChunkAddress chunk, std::uint32_t state);
   bool visit_page(std::size_t page, Visitor visit, void* context);
+  // Calls visit(context, chunk, state) for the item that is next in `queue` of the class, if one of the first
+  // few entries is one. [any]
+  void visit_oldest(unsigned slab_class, Queue queue, Visitor visit, void* context);
   PageId page_at(std::size_t page);  // kNoPage past the end [any]
   std::size_t pages();               // [any]
 

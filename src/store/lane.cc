@@ -207,6 +207,16 @@ void Lane::list_free(std::uint32_t slot, std::uint32_t chunk, std::uint32_t gene
   if (!page.listed) list_page(slot);
 }
 
+ChunkAddress Lane::oldest(Queue queue) const {
+  constexpr std::size_t kEntriesLookedAt = 64;
+  const FifoQueue& entries = queue == Queue::kSmall ? policy_.small() : policy_.main();
+  std::uint32_t entry = 0;
+  for (std::size_t ahead = 0; ahead < kEntriesLookedAt && entries.peek(ahead, entry); ++ahead) {
+    if (look_at(entry) == EntryState::kItem) return address_of(place_of_entry(entry));
+  }
+  return kNoChunk;
+}
+
 S3Fifo::Insertion Lane::publish(Chunk chunk, std::uint32_t fingerprint) {
   const Place place = place_of(chunk.address);
   LanePage& page = table_[place.slot];

@@ -87,6 +87,8 @@ class Lane {
   // The same when chunks are wanted: until one is no longer parked, or a bounded number of steps was done.
   bool unpark();
   const S3Fifo& policy() const { return policy_; }
+  // The item that `queue` comes to next; kNoChunk when none of its first few entries is one.
+  ChunkAddress oldest(Queue queue) const;
   std::size_t stale_entries() const { return stale_; }
   // Ghost and marks; the queues' blocks are counted by FifoBlocks.
   std::size_t overhead_bytes() const {

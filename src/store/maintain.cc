@@ -20,16 +20,24 @@ bool shrink(StoreCore& core, ThreadState& thread) {
 
 }  // namespace
 
-bool StoreThread::maintain(CacheTime now, std::size_t chunks_max) {
+bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap) {
   ThreadState& thread = *impl_;
   StoreCore& core = *thread.core;
   core.see_time(now);
   core.free_limbo(thread);
   bool more = shrink(core, thread);
   more = core.index->grow(std::max<std::size_t>(chunks_max / kChunksPerSplit, 1)) || more;
-  more = thread.reaper.step(thread, now, std::max<std::size_t>(chunks_max, 1)) || more;
-  if (core.options.slab_reassign) more = thread.balancer.step(thread, now) || more;
+  if (reap) more = thread.reaper.step(thread, now, std::max<std::size_t>(chunks_max, 1)) || more;
+  const bool balance = core.options.slab_reassign && core.automove.load(std::memory_order_relaxed);
+  if (balance) more = thread.balancer.step(thread, now) || more;
   return more;
+}
+
+void StoreThread::crawl(const SlabClassSet& classes) {
+  impl_->reaper.begin_crawl(*impl_, classes);
+}
+bool StoreThread::crawling() const {
+  return impl_->reaper.crawling();
 }
 
 }  // namespace ringcached::store

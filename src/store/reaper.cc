@@ -12,10 +12,12 @@ struct Reaper::Visit {
   CacheTime now;
   std::vector<ChunkAddress>& found;
   CacheTime earliest = ~CacheTime{0};
+  std::size_t items = 0;
 
   static void on_item(void* context, ChunkAddress chunk, std::uint32_t /*state*/) {
     auto& visit = *static_cast<Visit*>(context);
     const ItemHeader header = read_header(visit.core.item(chunk), chunk);
+    ++visit.items;
     if (visit.core.vitality(header, visit.now) != Lookup::kHit) {
       visit.found.push_back(chunk);
     } else if (header.expiry != kNeverExpires) {
@@ -40,17 +42,17 @@ void note(std::atomic<std::uint32_t>& earliest, CacheTime expiry) {
 
 }  // namespace
 
-bool StoreCore::reap(ThreadState& thread, ChunkAddress address, CacheTime time) {
+unsigned StoreCore::reap(ThreadState& thread, ChunkAddress address, CacheTime time) {
   Existing existing;
   {
     LockedBucket bucket(*index, hash_at(address));
     existing = examine_at(bucket.find_address(address), time);
-    if (existing.slot == nullptr || existing.alive()) return false;
+    if (existing.slot == nullptr || existing.alive()) return 0;
     unlink(thread.ledger, bucket, existing);
   }
   count_item(thread, -1);
   retire(thread, existing);
-  return true;
+  return class_of(existing.header);
 }
 
 // Returns the units used.
@@ -62,7 +64,10 @@ std::size_t Reaper::reap_found(ThreadState& thread, CacheTime now, std::size_t c
       const std::size_t batch = std::min(kPrefetchBatch, count - i);
       for (std::size_t j = 1; j <= batch; ++j) core.index->prefetch(core.hash_at(found_[found_.size() - j]));
     }
-    if (core.reap(thread, found_.back(), now)) thread.ledger.counters.reaper_reclaimed.add();
+    if (const unsigned slab_class = core.reap(thread, found_.back(), now); slab_class != 0) {
+      thread.ledger.counters.reaper_reclaimed.add();
+      thread.ledger.classes[slab_class].reaper_reclaimed.add();
+    }
     found_.pop_back();
   }
   return count;
@@ -74,7 +79,9 @@ std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
   if (page == kNoPage) return 1;
   PageInfo& info = thread.core->pool->info(page);
   const CacheTime before = info.earliest_expiry.load(std::memory_order_relaxed);
-  if (before > now && !everything_) return 1;
+  // A page that changes hands meanwhile has class 0 or another, which is in the set or not: no harm.
+  const bool wanted = everything_ || crawl_[info.slab_class.load(std::memory_order_relaxed)];
+  if (before > now && !wanted) return 1;
   if (found_.capacity() < kChunksPerPageMax) found_.reserve(kChunksPerPageMax);
   const CacheTime noted = info.earliest_expiry.exchange(~CacheTime{0}, std::memory_order_acq_rel);
   Visit visit{*thread.core, now, found_};
@@ -84,7 +91,8 @@ std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
   const unsigned slab_class = info.slab_class.load(std::memory_order_relaxed);
   const std::size_t chunks =
       slab_class == PageInfo::kNoClass ? 1 : thread.core->classes.chunks_per_page(slab_class);
-  thread.ledger.counters.reaper_checked.add(chunks);
+  thread.ledger.counters.reaper_checked.add(visit.items);
+  if (slab_class != PageInfo::kNoClass) thread.ledger.classes[slab_class].reaper_checked.add(visit.items);
   return chunks / kLooksPerUnit + 1;
 }
 
@@ -93,6 +101,11 @@ void Reaper::begin_pass(ThreadState& thread) {
   pass_epoch_ = thread.core->epoch.load(std::memory_order_acquire);
   everything_ = pass_epoch_ != clean_epoch_.load(std::memory_order_relaxed);
   page_ = thread.arena->pages();
+}
+
+void Reaper::begin_crawl(ThreadState& thread, const SlabClassSet& classes) {
+  begin_pass(thread);
+  crawl_ = classes;
 }
 
 bool Reaper::step(ThreadState& thread, CacheTime now, std::size_t chunks_max) {
@@ -122,6 +135,7 @@ bool Reaper::step(ThreadState& thread, CacheTime now, std::size_t chunks_max) {
 void Reaper::finish_pass() {
   if (everything_) raise_clean_epoch(pass_epoch_);
   everything_ = false;
+  crawl_.reset();
 }
 
 void Reaper::raise_clean_epoch(std::uint64_t epoch) {

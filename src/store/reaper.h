@@ -1,9 +1,9 @@
 // Gives the memory of expired and flushed items back without anybody asking for them.
 //
-// Each thread goes over the pages of its own arena. After a flush it visits all of them once; otherwise only
-// those where something has expired by now (PageInfo::earliest_expiry). A visit collects the dead items of a
-// page under the arena's lock; they are then unlinked one by one, as many as the caller's budget allows, the
-// rest at the next call.
+// Each thread goes over the pages of its own arena. After a flush it visits all of them once, for a crawl all
+// of the wanted classes; otherwise only those where something has expired by now (PageInfo::earliest_expiry).
+// A visit collects the dead items of a page under the arena's lock; they are then unlinked one by one, as
+// many as the caller's budget allows, the rest at the next call.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "store/chunk.h"
+#include "store/slab_classes.h"
 
 namespace ringcached::store {
 
@@ -24,6 +25,9 @@ class Reaper {
  public:
   // At most about `chunks_max` chunks looked at. True if more is waiting.
   bool step(ThreadState& thread, CacheTime now, std::size_t chunks_max);
+  // Starts a pass over all pages of `classes`, in place of one that is under way.
+  void begin_crawl(ThreadState& thread, const SlabClassSet& classes);
+  bool crawling() const { return crawl_.any(); }
   // No item of an earlier flush epoch than this is left in the arena. Any thread.
   std::uint64_t clean_epoch() const { return clean_epoch_.load(std::memory_order_acquire); }
 
@@ -41,6 +45,7 @@ class Reaper {
   std::size_t page_ = 0;          // the pages below this one are still to be looked at in this pass
   std::uint64_t pass_epoch_ = 0;  // flush epoch at the start of the pass
   bool everything_ = false;       // this pass visits all pages: there was a flush
+  SlabClassSet crawl_;            // it visits all pages of these, too
   bool found_in_pass_ = false;
   std::vector<ChunkAddress> found_;  // dead items of the page last visited, still to be unlinked
   std::atomic<std::uint64_t> clean_epoch_{0};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,5 +34,8 @@ class SlabClasses {
   std::array<std::uint32_t, kClassesMax + 1> chunk_bytes_{};
   std::array<std::uint8_t, kChunkBytesMax / kGranuleBytes + 1> class_of_granules_{};
 };
+
+// Some of the classes, by number.
+using SlabClassSet = std::bitset<SlabClasses::kClassesMax + 1>;
 
 }  // namespace ringcached::store

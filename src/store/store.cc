@@ -69,6 +69,8 @@ Status StoreCore::open() {
   index = std::move(created_index.value());
 
   states.resize(options.threads);
+  automove.store(options.slab_automove, std::memory_order_relaxed);
+
   owners.resize(options.threads);
   arenas.resize(options.threads);
   return Status::ok();
@@ -129,7 +131,10 @@ void StoreCore::account_unlinked(Ledger& ledger, const Existing& existing) {
 
 void StoreCore::unlink(Ledger& ledger, LockedBucket& bucket, const Existing& existing) {
   const bool fetched = (existing.slot->load(std::memory_order_relaxed) & kSlotFetched) != 0;
-  if (existing.vitality == Lookup::kExpired && !fetched) ledger.counters.expired_unfetched.add();
+  if (existing.vitality == Lookup::kExpired && !fetched) {
+    ledger.counters.expired_unfetched.add();
+    ledger.classes[class_of(existing.header)].expired_unfetched.add();
+  }
   account_unlinked(ledger, existing);
   bucket.erase(*existing.slot);
 }

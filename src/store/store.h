@@ -44,6 +44,7 @@ struct Options {
   bool large_pages = false;
   unsigned nodes = 1;  // NUMA nodes to spread the item memory over; 1: none is asked for
   bool slab_reassign = true;
+  bool slab_automove = true;    // with slab_reassign: pages move by themselves; set_automove() changes it
   std::uint64_t hash_seed = 0;  // 0: random
 };
 
@@ -237,8 +238,13 @@ class StoreThread {
   };
   PageMove last_page_move() const;
   // Bounded background work (reaping expired and flushed items, index growth, page balance, shrinking to a
-  // lowered limit): at most about `chunks_max` chunks looked at. True if more is waiting.
-  bool maintain(CacheTime now, std::size_t chunks_max);
+  // lowered limit): at most about `chunks_max` chunks looked at. True if more is waiting. Without `reap` the
+  // memory of expired and flushed items is left to eviction.
+  bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true);
+  // The reaping of the next calls of maintain() looks at every item of these classes in this thread's memory,
+  // whether something there is known to have expired or not. crawling() until that is done.
+  void crawl(const SlabClassSet& classes);
+  bool crawling() const;
 
  private:
   friend class Store;
@@ -355,6 +361,17 @@ class Store {
   unsigned threads_max() const;  // Options::threads
 
   bool set_memory_limit(std::size_t bytes);  // false: out of the reserved range
+
+  // Takes a page from one class, evicting what is in it, and gives it to another, in the same arena.
+  // kFreePages for either means the pages that belong to no class; kAnyClass as `from` means the class that
+  // can spare one most easily. A class keeps its last page. Work: as Arena::give_page. kNoSpare also when no
+  // page of the class can be emptied now, or ever (evict == false).
+  static constexpr int kAnyClass = -1, kFreePages = 0;
+  enum class PageMove : std::uint8_t { kMoved, kSame, kBadClass, kNoSpare };
+  PageMove move_page(StoreThread& thread, int from, int to);
+  // Whether pages move between classes by themselves (with Options::slab_reassign). Any thread.
+  void set_automove(bool on);
+
   std::size_t item_bytes_max() const;
 
   StoreStats stats() const;  // any thread
@@ -362,6 +379,9 @@ class Store {
     std::size_t chunk_bytes = 0;
     unsigned chunks_per_page = 0;
     std::uint64_t items = 0, bytes_requested = 0;
+    std::uint64_t expired_unfetched = 0, reaper_checked = 0, reaper_reclaimed = 0;
+    // Seconds since the last use of the item that is next in each eviction queue; 0 when there is none.
+    std::uint32_t small_age_seconds = 0, main_age_seconds = 0;
   };
   unsigned class_count() const;
   ClassStats class_stats(unsigned slab_class) const;  // summed over arenas; any thread

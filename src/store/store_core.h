@@ -32,6 +32,7 @@ struct Ledger {
   struct ClassCells {
     Counter items,
         bytes;  // linked minus unlinked; single cells may be negative (modulo 2^64), the sums are not
+    Counter expired_unfetched, reaper_checked, reaper_reclaimed;
   };
   StoreCounters counters;
   std::array<ClassCells, SlabClasses::kClassesMax + 1> classes;
@@ -208,8 +209,8 @@ class StoreCore {
   void flush(ThreadState& thread);
   // The hash of the key of whatever lies there; any number if it is no item (any more).
   std::uint64_t hash_at(ChunkAddress address) const;
-  // Unlinks and frees the item if it is (still) there and dead.
-  bool reap(ThreadState& thread, ChunkAddress address, CacheTime time);
+  // Unlinks and frees the item if it is (still) there and dead: its class, else 0.
+  unsigned reap(ThreadState& thread, ChunkAddress address, CacheTime time);
   // Epochs wrap after 64 flushes: before `next` comes to mean an old one, everything of that one must be
   // gone.
   void purge_before(ThreadState& thread, std::uint64_t next);
@@ -217,6 +218,7 @@ class StoreCore {
   static constexpr std::size_t kSplitsPerBatch = 16;
 
   const Options options;
+  std::atomic<bool> automove{true};
   SlabClasses classes;
   std::unique_ptr<PagePool> pool;
   std::byte* base = nullptr;

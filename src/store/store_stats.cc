@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 
 #include "store/store_core.h"
@@ -73,20 +74,47 @@ unsigned Store::class_count() const {
   return impl_->classes.count();
 }
 
+namespace {
+
+// Seconds since the last use of the item that is next in the queue; the longest of several arenas.
+struct OldestUse {
+  const StoreCore& core;
+  CacheTime now;
+  std::uint32_t seconds = 0;
+
+  static void on_item(void* context, ChunkAddress chunk, std::uint32_t /*state*/) {
+    auto& oldest = *static_cast<OldestUse*>(context);
+    const std::uint32_t access = shared_load32(oldest.core.item(chunk) + kAccessOffset);
+    oldest.seconds = std::max(oldest.seconds, idle_seconds(access, oldest.now));
+  }
+};
+
+}  // namespace
+
 Store::ClassStats Store::class_stats(unsigned slab_class) const {
   const StoreCore& core = *impl_;
   ClassStats sum;
   if (slab_class == 0 || slab_class > core.classes.count()) return sum;
   sum.chunk_bytes = core.classes.chunk_bytes(slab_class);
   sum.chunks_per_page = core.classes.chunks_per_page(slab_class);
+  const CacheTime now = core.latest_now.load(std::memory_order_relaxed);
+  OldestUse small{core, now}, main{core, now};
   for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
     add(sum, core.arenas[id]->class_stats(slab_class));
+    core.arenas[id]->visit_oldest(slab_class, Queue::kSmall, &OldestUse::on_item, &small);
+    core.arenas[id]->visit_oldest(slab_class, Queue::kMain, &OldestUse::on_item, &main);
     const Ledger* const ledgers[] = {&core.states[id]->ledger, &core.owners[id]->ledger()};
     for (const Ledger* ledger : ledgers) {
-      sum.items += ledger->classes[slab_class].items.get();
-      sum.bytes_requested += ledger->classes[slab_class].bytes.get();
+      const Ledger::ClassCells& cells = ledger->classes[slab_class];
+      sum.items += cells.items.get();
+      sum.bytes_requested += cells.bytes.get();
+      sum.expired_unfetched += cells.expired_unfetched.get();
+      sum.reaper_checked += cells.reaper_checked.get();
+      sum.reaper_reclaimed += cells.reaper_reclaimed.get();
     }
   }
+  sum.small_age_seconds = small.seconds;
+  sum.main_age_seconds = main.seconds;
   sum.items = not_negative(sum.items);
   sum.bytes_requested = not_negative(sum.bytes_requested);
   return sum;

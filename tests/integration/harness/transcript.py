@@ -10,6 +10,7 @@
     >eof                          the client ends its side
     < text                        a line that must come, with CR LF
     <- text                       exactly these bytes must come   <... text  skip lines up to this one
+    <~ text                       a line that must come, with LF alone (dumps, logs)
     <silence                      nothing comes for a moment      <eof      the server has closed
     ? left OP right               compares two captured or literal numbers; OP is one of == != < <= > >=
     = name +N                     all command counters that changed since the last such group, by how much
@@ -41,7 +42,7 @@ COMPARISONS = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": ope
 ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 SCOPE = re.compile(r"^(?:\[(!?[\w,]+)\] ?)?(.*)$", re.DOTALL)
-STEP = re.compile(r"^(>eof|>-|>|<eof|<silence|<\.\.\.|<-|<|\?|=)(?: (.*))?$")
+STEP = re.compile(r"^(>eof|>-|>|<eof|<silence|<\.\.\.|<-|<~|<|\?|=)(?: (.*))?$")
 # Shorter than any test's patience, longer than a scheduling hiccup.
 SILENCE_SECONDS = 0.15
 
@@ -233,6 +234,8 @@ class Runner:
             self.current.send_end()
         elif step.mark == "<":
             self._expect(step, self.current.line())
+        elif step.mark == "<~":
+            self._expect(step, self.current.bare_line())
         elif step.mark == "<-":
             expected = self._bytes(step.text)
             self._require(step, self.current.take(len(expected)), expected)

@@ -63,6 +63,14 @@ class Connection:
         assert text.endswith(b"\r"), f"the line {text!r} ends in a bare line feed"
         return text[:-1]
 
+    def bare_line(self):
+        """One line that ends in a line feed alone, without it."""
+        while b"\n" not in self._pending:
+            self._receive()
+        text, self._pending = self._pending.split(b"\n", 1)
+        assert not text.endswith(b"\r"), f"the line {text!r} ends in CR LF"
+        return text
+
     def take(self, count):
         """Exactly `count` bytes."""
         while len(self._pending) < count:

@@ -26,10 +26,10 @@ const std::vector<Honoured>& honoured() {
       {"hashpower=32", [](C c) { return c.store.hash_power_init == 32; }},
       {"slab_reassign", [](C c) { return c.store.slab_reassign; }},
       {"no_slab_reassign", [](C c) { return !c.store.slab_reassign; }},
-      {"slab_automove", [](C c) { return c.store.slab_automove == 1; }, 1},
-      {"slab_automove=0", [](C c) { return c.store.slab_automove == 0; }, 1},
-      {"slab_automove=2", [](C c) { return c.store.slab_automove == 2; }, 1},
-      {"no_slab_automove", [](C c) { return c.store.slab_automove == 0; }, 1},
+      {"slab_automove", [](C c) { return c.store.slab_automove == 1; }},
+      {"slab_automove=0", [](C c) { return c.store.slab_automove == 0; }},
+      {"slab_automove=2", [](C c) { return c.store.slab_automove == 2; }},
+      {"no_slab_automove", [](C c) { return c.store.slab_automove == 0; }},
       {"slab_automove_ratio=0.5", [](C c) { return c.store.slab_automove_ratio == 0.5; }, 1},
       {"slab_automove_window=3", [](C c) { return c.store.slab_automove_window == 3; }, 1},
       {"slab_automove_window=1800", [](C c) { return c.store.slab_automove_window == 1800; }, 1},
@@ -42,7 +42,7 @@ const std::vector<Honoured>& honoured() {
       {"slab_chunk_max=64", [](C c) { return c.store.slab_chunk_max_bytes == 65536; }, 1},
       {"slab_chunk_max=1024", [](C c) { return c.store.slab_chunk_max_bytes == 1048576; }, 1},
       {"no_chunked_items", [](C c) { return c.store.slab_chunk_max_bytes == 1048576; }, 1},
-      {"track_sizes", [](C c) { return c.stats.track_sizes; }, 1},
+      {"track_sizes", [](C c) { return c.stats.track_sizes; }},
       {"no_modern",
        [](C c) {
          return !c.network.refuse_fast && !c.store.slab_reassign && c.store.slab_automove == 0 &&

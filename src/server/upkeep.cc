@@ -1,0 +1,51 @@
+#include "server/upkeep.h"
+
+#include <algorithm>
+
+namespace ringcached::server {
+namespace {
+
+// Bounded per tick (a quarter of a second), too, so that giving a million expired items back takes seconds at
+// a few percent of a core, and delays nobody.
+constexpr std::size_t kChunksPerStep = 256;
+constexpr std::size_t kChunksPerTick = 128 * 1024;
+
+}  // namespace
+
+void Upkeep::on_tick() {
+  credit_ = kChunksPerTick;
+  waiting_ = true;
+}
+
+void Upkeep::join_crawl(WorkerContext& worker) {
+  const Crawler& crawler = worker.server.crawler;
+  const std::uint32_t pass = crawler.pass();
+  if (pass == crawl_pass_) return;
+  crawl_pass_ = pass;
+  crawling_ = true;
+  worker.thread.crawl(crawler.classes());
+  waiting_ = credit_ > 0;
+}
+
+bool Upkeep::on_turn(WorkerContext& worker) {
+  join_crawl(worker);
+  if (!waiting_) return false;
+  const bool reap = crawling_ || worker.server.live.crawler.load(std::memory_order_relaxed);
+  const BackgroundFigures before = background_figures(worker);
+  if (before.examined == pass_began_.examined) pass_began_at_ = worker.now();
+  waiting_ = worker.thread.maintain(worker.now(), kChunksPerStep, reap);
+  report_pages_moved(worker, before);
+  if (!waiting_) {
+    report_pass(worker, pass_began_, worker.now() - pass_began_at_);
+    pass_began_ = background_figures(worker);
+  }
+  if (crawling_ && !worker.thread.crawling()) {
+    crawling_ = false;
+    worker.server.crawler.finish_part();
+  }
+  credit_ -= std::min(credit_, kChunksPerStep);
+  if (credit_ == 0) waiting_ = false;  // goes on with the next tick
+  return waiting_;
+}
+
+}  // namespace ringcached::server
