@@ -393,8 +393,7 @@ TEST_SUITE("store") {
     }
   }
 
-  TEST_CASE(
-      "the id 0 compares where it is asked to, an item made by a read is fetched, times before are told") {
+  TEST_CASE("the id 0 compares where it is asked to, an item may be made as read, times before are told") {
     StoreFixture store;
     store.set("k", "1", 0, store.now + 50);
     CHECK(store.store->remove(*store.thread, store.store->key("k"), {.compare = true}, store.now) ==
@@ -408,11 +407,14 @@ TEST_SUITE("store") {
     CHECK(store.store->remove(*store.thread, store.store->key("k"), {.compare = false}, store.now) ==
           DeleteResult::kDeleted);
 
-    StoreRequest created = store.request(StoreMode::kAdd, "made");
-    created.token_sent = true;
-    CHECK(store.store->put(*store.thread, created, "", store.now) == StoreResult::kStored);
-    store.get("made", {.quiet = true});
-    CHECK(store.info.fetched);
+    for (const bool fetched : {false, true}) {
+      StoreRequest created = store.request(StoreMode::kAdd, fetched ? "read" : "unread");
+      created.token_sent = true;
+      created.fetched = fetched;
+      CHECK(store.store->put(*store.thread, created, "", store.now) == StoreResult::kStored);
+      store.get(created.key.bytes, {.quiet = true});
+      CHECK(store.info.fetched == fetched);
+    }
   }
 
   TEST_CASE("an emptied item keeps its id, unless it goes stale with it") {
