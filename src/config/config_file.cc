@@ -5,8 +5,9 @@
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
-// The parser asserts things that a file can make untrue (a date, a blank, one digit and the end of the line), where
-// going on is harmless and ends in an error. With NDEBUG it would even tell the compiler to rely on them.
+// The parser asserts things that a file can make untrue (a date, a blank, one digit and the end of the line),
+// where going on is harmless and ends in an error. With NDEBUG it would even tell the compiler to rely on
+// them.
 #undef NDEBUG
 #define TOML_ASSERT(condition) static_cast<void>(0)
 
