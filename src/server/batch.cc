@@ -44,13 +44,15 @@ void Batch::plan(WorkerContext& worker, std::string_view input, protocol::LineSc
   const std::size_t most = std::min(requests_max, kRequestsMax);
   while (size_ < most && !input.empty()) {
     Planned& next = planned_[size_];
-    const protocol::ParseResult parsed = protocol::parse_text(input, scan, next.request, next.meta);
-    next.is_meta = parsed.kind == protocol::ParseKind::kMeta;
-    if (!next.is_meta && parsed.kind != protocol::ParseKind::kRequest) return;
+    protocol::MetaRequest& meta = metas_[size_];
+    const protocol::ParseResult parsed = protocol::parse_text(input, scan, next.request, meta);
+    const bool is_meta = parsed.kind == protocol::ParseKind::kMeta;
+    if (!is_meta && parsed.kind != protocol::ParseKind::kRequest) return;
     input.remove_prefix(parsed.consumed);
-    if (!(next.is_meta ? take_block(next.meta, input) : take_block(next.request, input))) return;
+    if (!(is_meta ? take_block(meta, input) : take_block(next.request, input))) return;
+    next.meta = is_meta ? &meta : nullptr;
     next.line_bytes = parsed.consumed;
-    next.key = worker.store.key(next.is_meta ? next.meta.key() : next.request.key);
+    next.key = worker.store.key(is_meta ? meta.key() : next.request.key);
     worker.store.prefetch(next.key);
     ++size_;
   }

@@ -19,11 +19,10 @@ class Batch {
   static constexpr std::size_t kRequestsMax = 16;
 
   struct Planned {
-    bool is_meta = false;  // `meta` is the request, else `request`
+    protocol::Request request;
+    const protocol::MetaRequest* meta = nullptr;  // the request, if it is one of these
     store::Key key;
     std::size_t line_bytes = 0;
-    protocol::Request request;
-    protocol::MetaRequest meta;
   };
 
   // Parses requests of one key whose bytes are all there (get, storage with its data block, mg, ms, md, ma)
@@ -39,6 +38,8 @@ class Batch {
 
  private:
   std::array<Planned, kRequestsMax> planned_;
+  // Apart, because they are large and most pipelines have none.
+  std::array<protocol::MetaRequest, kRequestsMax> metas_;
   std::size_t size_ = 0;
 };
 

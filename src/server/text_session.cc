@@ -85,11 +85,11 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
   std::size_t used = 0;
   for (const Batch::Planned& planned : batch) {
     used += planned.line_bytes;
-    if (planned.is_meta) {
-      if (planned.meta.command == protocol::MetaCommand::kSet) {
-        used += store_whole(output, planned.meta, planned.key, input.substr(used));
+    if (planned.meta != nullptr) {
+      if (planned.meta->command == protocol::MetaCommand::kSet) {
+        used += store_whole(output, *planned.meta, planned.key, input.substr(used));
       } else {
-        execute_meta(worker_, planned.meta, planned.key, output);
+        execute_meta(worker_, *planned.meta, planned.key, output);
       }
     } else if (protocol::is_storage(planned.request.command)) {
       used += store_whole(output, planned.request, planned.key, input.substr(used));
