@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "protocol/binary_reply.h"
 #include "protocol/reply.h"
+#include "server/mutation.h"
 #include "server/reporting.h"
 #include "server/storage.h"
 #include "server/value_reply.h"
@@ -166,9 +167,7 @@ void execute_arithmetic(WorkerContext& worker, Output& output, const BinaryReque
     report_found(worker, key.bytes);
     switch (result) {
       case store::ArithmeticResult::kDone:
-        worker.counters.add(decrement ? Count::kDecrHits : Count::kIncrHits);
-        worker.counters.add(decrement ? ClassCount::kDecrHits : ClassCount::kIncrHits,
-                            worker.thread.last_class());
+        count_arithmetic(worker, decrement);
         return answer_number(worker, output, request, number);
       case store::ArithmeticResult::kNonNumeric:
         return answer_binary_error(output, request.header, BinaryStatus::kNonNumeric);

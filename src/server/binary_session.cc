@@ -24,24 +24,9 @@ BinarySession::BinarySession(WorkerContext& worker)
 
 Consumed BinarySession::on_data(Connection& connection, std::span<const char> data) {
   Output& output = connection.output();
-  worker_.client = &connection;
-  const std::string_view input(data.data(), data.size());
-  std::size_t used = 0;
-  unsigned requests = 0;
-  while (used < input.size()) {
-    const Step done = step(connection, output, input.substr(used), worker_.requests_per_turn - requests);
-    used += done.used;
-    if (done.close) return {used, Next::kClose};
-    if (done.reject) return {used, Next::kReject};
-    if (done.wait) return {used, Next::kReceive};
-    if (connection.output_blocked()) return {used, Next::kBlocked};
-    requests += done.requests;
-    if (requests >= worker_.requests_per_turn) {
-      if (connection.others_waiting()) return {used, Next::kYield};
-      requests = 0;
-    }
-  }
-  return {used, Next::kReceive};
+  return converse(worker_, connection, data, [&](std::string_view input, unsigned share) {
+    return step(connection, output, input, share);
+  });
 }
 
 BinarySession::Step BinarySession::step(Connection& connection, Output& output, std::string_view input,

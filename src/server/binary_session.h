@@ -21,14 +21,6 @@ class BinarySession final : public DialectSession {
   bool between_requests() const override { return swallow_bytes_ == 0 && value_ == nullptr; }
 
  private:
-  // What one step did: bytes used, and whether the loop goes on.
-  struct Step {
-    std::size_t used = 0;
-    bool wait = false;  // more input is needed
-    bool close = false;
-    bool reject = false;    // close, because of the client's fault
-    unsigned requests = 1;  // towards the connection's share of the turn
-  };
   // A storage command whose value is still arriving.
   struct PendingValue {
     PendingValue(WorkerContext& worker, const protocol::BinaryRequest& header_and_command,

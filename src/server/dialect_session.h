@@ -1,7 +1,11 @@
 // What a session of a dialect (text, binary) is beyond a handler of a connection.
 #pragma once
 
+#include <span>
+#include <string_view>
+
 #include "ringcached/network.h"
+#include "server/context.h"
 
 namespace ringcached::server {
 
@@ -10,6 +14,43 @@ class DialectSession : public ConnectionHandler {
   // No request is half done: what was put out so far is whole replies, and the session may be dropped without
   // anything being left undone.
   virtual bool between_requests() const = 0;
+
+ protected:
+  // What one step did: bytes used, and whether the loop goes on.
+  struct Step {
+    std::size_t used = 0;
+    bool wait = false;  // more input is needed
+    bool close = false;
+    bool reject = false;     // close, because of the client's fault
+    bool hand_over = false;  // to worker.successor
+    unsigned requests = 1;   // towards the connection's share of the turn
+  };
+
+  // Calls step(input, share) -> Step until the input is used up or a step says otherwise. `share`: requests
+  // that may still be served before others must have their turn.
+  template <typename TakeStep>
+  static Consumed converse(WorkerContext& worker, Connection& connection, std::span<const char> data,
+                           TakeStep&& take_step) {
+    worker.client = &connection;
+    const std::string_view input(data.data(), data.size());
+    std::size_t used = 0;
+    unsigned requests = 0;
+    while (used < input.size()) {
+      const Step done = take_step(input.substr(used), worker.requests_per_turn - requests);
+      used += done.used;
+      if (done.close) return {used, Next::kClose};
+      if (done.reject) return {used, Next::kReject};
+      if (done.hand_over) return {used, Next::kHandOver};
+      if (done.wait) return {used, Next::kReceive};
+      if (connection.output_blocked()) return {used, Next::kBlocked};
+      requests += done.requests;
+      if (requests >= worker.requests_per_turn) {
+        if (connection.others_waiting()) return {used, Next::kYield};
+        requests = 0;
+      }
+    }
+    return {used, Next::kReceive};
+  }
 };
 
 }  // namespace ringcached::server

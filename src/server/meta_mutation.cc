@@ -2,6 +2,7 @@
 #include <array>
 
 #include "server/meta.h"
+#include "server/mutation.h"
 #include "server/reporting.h"
 
 namespace ringcached::server {
@@ -48,11 +49,6 @@ protocol::MetaItem counted_item(const WorkerContext& worker, const MetaRequest& 
           .binary_key = request.is_binary_key(),
           .ttl = seconds_left(written.expiry_before, worker.now()),
           .touched_ttl = seconds_left(written.expiry, worker.now())};
-}
-
-void count_arithmetic(WorkerContext& worker, bool decrement) {
-  worker.counters.add(decrement ? Count::kDecrHits : Count::kIncrHits);
-  worker.counters.add(decrement ? ClassCount::kDecrHits : ClassCount::kIncrHits, worker.thread.last_class());
 }
 
 // False: another client created the item meanwhile, look again.

@@ -29,6 +29,11 @@ void execute_delete(WorkerContext& worker, const protocol::Request& request, Out
   answer(request, output, deleted ? protocol::reply::kDeleted : protocol::reply::kNotFound);
 }
 
+void count_arithmetic(WorkerContext& worker, bool decrement) {
+  worker.counters.add(decrement ? Count::kDecrHits : Count::kIncrHits);
+  worker.counters.add(decrement ? ClassCount::kDecrHits : ClassCount::kIncrHits, worker.thread.last_class());
+}
+
 void execute_arithmetic(WorkerContext& worker, const protocol::Request& request, Output& output) {
   const bool decrement = request.command == protocol::Command::kDecr;
   std::uint64_t number = 0;
@@ -38,9 +43,7 @@ void execute_arithmetic(WorkerContext& worker, const protocol::Request& request,
   report_found(worker, request.key);
   switch (result) {
     case store::ArithmeticResult::kDone:
-      worker.counters.add(decrement ? Count::kDecrHits : Count::kIncrHits);
-      worker.counters.add(decrement ? ClassCount::kDecrHits : ClassCount::kIncrHits,
-                          worker.thread.last_class());
+      count_arithmetic(worker, decrement);
       return answer_number(request, output, number);
     case store::ArithmeticResult::kNonNumeric:
       return answer(request, output, protocol::reply::kNonNumericValue);

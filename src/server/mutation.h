@@ -11,4 +11,7 @@ void execute_delete(WorkerContext& worker, const protocol::Request& request, Out
 void execute_arithmetic(WorkerContext& worker, const protocol::Request& request, Output& output);
 void execute_touch(WorkerContext& worker, const protocol::Request& request, Output& output);
 
+// An arithmetic that was done, in any dialect.
+void count_arithmetic(WorkerContext& worker, bool decrement);
+
 }  // namespace ringcached::server

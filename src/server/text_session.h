@@ -37,15 +37,6 @@ class TextSession final : public DialectSession {
     bool noreply = false;
     std::unique_ptr<KeptMetaLine> meta;  // of ms
   };
-  // What one step did: bytes used, and whether the loop goes on.
-  struct Step {
-    std::size_t used = 0;
-    bool wait = false;  // more input is needed
-    bool close = false;
-    bool reject = false;     // close, because of the client's fault
-    bool hand_over = false;  // to worker_.successor
-    unsigned requests = 1;   // towards the connection's share of the turn
-  };
 
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
   Step on_batch(Output& output, std::string_view input, unsigned share);
