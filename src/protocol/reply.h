@@ -88,6 +88,8 @@ inline constexpr std::string_view kCrawlerUnknown = "ERROR an unknown error happ
 inline constexpr std::string_view kCrawlerDisabled = "CLIENT_ERROR lru crawler disabled\r\n";
 inline constexpr std::string_view kMetadumpNotAllowed = "ERROR metadump not allowed\r\n";
 inline constexpr std::string_view kKeyDumpNotAllowed = "ERROR key dump not allowed\r\n";
+// In place of the last line of a dump that is not complete.
+inline constexpr std::string_view kDumpCutShort = "ERROR locked try again later\r\n";
 inline constexpr std::string_view kMgdumpEnd = "EN\r\n";
 inline constexpr std::string_view kDumpLocked = "ERROR locked try again later\r\n";
 inline constexpr std::string_view kTlsNotEnabled = "Error TLS not enabled\r\n";

@@ -17,10 +17,11 @@ using protocol::BinaryRequest;
 using protocol::BinaryResult;
 using protocol::BinaryStatus;
 
-BinarySession::BinarySession(WorkerContext& worker)
+BinarySession::BinarySession(WorkerContext& worker, const SaslExchange& sasl)
     : worker_(worker),
       sasl_required_(worker.server.authentication != nullptr &&
-                     worker.server.authentication->required_by_binary()) {}
+                     worker.server.authentication->required_by_binary()),
+      sasl_(sasl) {}
 
 Consumed BinarySession::on_data(Connection& connection, std::span<const char> data) {
   Output& output = connection.output();
@@ -85,8 +86,7 @@ BinarySession::Step BinarySession::on_request(Connection& connection, Output& ou
       answer_binary_text(output, request.header, BinaryStatus::kOk, kProtocolVersion);
       break;
     case BinaryCommand::kStat:
-      answer_binary_stat(worker_, output, request);
-      break;
+      return on_stat(output, request, request_bytes);
     case BinaryCommand::kFlush:
       flush(output, request);
       break;
@@ -144,6 +144,15 @@ void BinarySession::answer_sasl(Output& output, const BinaryRequest& request, Sa
   }
   worker_.counters.add(Count::kAuthErrors);
   answer_binary_error(output, request.header, BinaryStatus::kAuthError);
+}
+
+BinarySession::Step BinarySession::on_stat(Output& output, const BinaryRequest& request,
+                                           std::size_t request_bytes) {
+  std::unique_ptr<DumpSource> source = answer_binary_stat(worker_, output, request);
+  if (source == nullptr) return {.used = request_bytes};
+  worker_.successor = std::make_unique<DumpSession>(worker_, std::move(source),
+                                                    std::make_unique<BinarySession>(worker_, sasl_));
+  return {.used = request_bytes, .hand_over = true};
 }
 
 void BinarySession::flush(Output& output, const BinaryRequest& request) {

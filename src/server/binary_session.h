@@ -15,10 +15,12 @@ namespace ringcached::server {
 
 class BinarySession final : public DialectSession {
  public:
-  explicit BinarySession(WorkerContext& worker);
+  // `sasl`: how far the connection has come with authentication.
+  explicit BinarySession(WorkerContext& worker, const SaslExchange& sasl = {});
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
   bool between_requests() const override { return swallow_bytes_ == 0 && value_ == nullptr; }
+  std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
  private:
   // A storage command whose value is still arriving.
@@ -43,6 +45,7 @@ class BinarySession final : public DialectSession {
   Step on_value(Output& output, std::string_view input);
   Step on_swallow(std::string_view input);
   void end_value(std::uint32_t swallow);
+  Step on_stat(Output& output, const protocol::BinaryRequest& request, std::size_t request_bytes);
   void flush(Output& output, const protocol::BinaryRequest& request);
 
   Step on_sasl(Connection& connection, Output& output, const protocol::BinaryRequest& request,

@@ -5,6 +5,7 @@
 #include "protocol/binary_reply.h"
 #include "protocol/reply.h"
 #include "server/binary_execute.h"
+#include "server/item_dump.h"
 #include "server/stats_classes.h"
 #include "server/stats_groups.h"
 #include "server/stats_table.h"
@@ -30,10 +31,29 @@ class BinaryStats final : public StatSink {
   std::string packets_;
 };
 
+class BinarySizes final : public DumpSource {
+ public:
+  BinarySizes(WorkerContext& worker, const protocol::BinaryHeader& request)
+      : request_(request), histogram_(worker) {}
+
+  bool produce(Output& output) override {
+    if (histogram_.step()) return true;
+    BinaryStats packets(request_);
+    for (const auto& [size, count] : histogram_.counts()) packets.stat(std::to_string(size), count);
+    packets.finish(output);
+    return false;
+  }
+
+ private:
+  const protocol::BinaryHeader request_;
+  SizeHistogram histogram_;
+};
+
 }  // namespace
 
 // Settings, reset and detail are known by the beginning of the key, as clients may rely on.
-void answer_binary_stat(WorkerContext& worker, Output& output, const protocol::BinaryRequest& request) {
+std::unique_ptr<DumpSource> answer_binary_stat(WorkerContext& worker, Output& output,
+                                               const protocol::BinaryRequest& request) {
   ServerContext& server = worker.server;
   const std::string_view group = request.key;
   BinaryStats packets(request.header);
@@ -44,7 +64,8 @@ void answer_binary_stat(WorkerContext& worker, Output& output, const protocol::B
   } else if (group.starts_with("settings")) {
     settings_stats(server, packets);
   } else if (group.starts_with("detail") && !server.config.commands.dump_enabled) {
-    return answer_binary_error(output, request.header, protocol::BinaryStatus::kKeyNotFound);
+    answer_binary_error(output, request.header, protocol::BinaryStatus::kKeyNotFound);
+    return nullptr;
   } else if (group.starts_with("detail dump")) {
     packets.stat("detailed", server.prefixes.dump());
   } else if (group.starts_with("detail on") || group.starts_with("detail off")) {
@@ -53,12 +74,16 @@ void answer_binary_stat(WorkerContext& worker, Output& output, const protocol::B
     items_stats(server, packets);
   } else if (group == "slabs") {
     slabs_stats(server, packets);
+  } else if (group == "sizes" && server.config.stats.track_sizes) {
+    return std::make_unique<BinarySizes>(worker, request.header);
   } else if (group == "sizes") {
-    sizes_stats(server, packets);
+    sizes_untracked_stats(packets);
   } else {
-    return answer_binary_error(output, request.header, protocol::BinaryStatus::kKeyNotFound);
+    answer_binary_error(output, request.header, protocol::BinaryStatus::kKeyNotFound);
+    return nullptr;
   }
   packets.finish(output);
+  return nullptr;
 }
 
 }  // namespace ringcached::server

@@ -8,6 +8,7 @@
 
 #include "net/address.h"
 #include "protocol/reply.h"
+#include "server/binary_session.h"
 #include "server/dialect_session.h"
 #include "server/negotiation.h"
 
@@ -112,27 +113,29 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
         exchange.replies.count_dropped();
         return true;
       case Next::kHandOver:
-        // The first is from the negotiation to the session of the dialect; a session has nobody to hand over
-        // to.
+        // The first is from the negotiation to the session of the dialect; what a session hands over to is
+        // for streams only.
         {
           std::unique_ptr<ConnectionHandler> next = handler->successor();
-          if (handed_over || session != nullptr) return refuse(exchange), true;
+          if (handed_over || session != nullptr) return refuse(exchange, *handler), true;
           handler = std::move(next);
         }
-        if (handler->on_begin(connection_) != Next::kReceive) return refuse(exchange), true;
+        if (handler->on_begin(connection_) != Next::kReceive) return refuse(exchange, *handler), true;
         handed_over = true;
         break;
       case Next::kProduce:
-        return refuse(exchange), true;
+        return refuse(exchange, *handler), true;
     }
   }
   return true;
 }
 
-// Whatever the request has put out so far was the beginning of something that does not go by datagrams.
-void DatagramService::refuse(Exchange& exchange) {
+// Whatever the request has put out so far was the beginning of something that does not go by datagrams. A
+// line of text is no answer to a binary client: it gets none.
+void DatagramService::refuse(Exchange& exchange, const ConnectionHandler& handler) {
   worker_.successor.reset();
   connection_.collected().clear();
+  if (dynamic_cast<const BinarySession*>(&handler) != nullptr) return exchange.replies.count_dropped();
   connection_.output().append(protocol::reply::kError);
   reply(exchange);
 }

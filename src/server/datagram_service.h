@@ -71,7 +71,7 @@ class DatagramService final : public DatagramHandler {
   };
   // False when the input ends inside a request.
   bool converse(Exchange& exchange, std::string_view input);
-  void refuse(Exchange& exchange);
+  void refuse(Exchange& exchange, const ConnectionHandler& handler);
   // Sends what was collected as one message, or drops it.
   void reply(Exchange& exchange);
   void send(Exchange& exchange, std::size_t bytes);

@@ -9,6 +9,7 @@ Next DumpSession::on_produce(Connection& connection) {
 }
 
 std::unique_ptr<ConnectionHandler> DumpSession::successor() {
+  if (behind_ != nullptr) return std::move(behind_);
   return std::make_unique<TextSession>(worker_);
 }
 

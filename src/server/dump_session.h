@@ -1,5 +1,5 @@
 // A connection whose answer is long: it is made in bounded pieces in the worker's rounds, under the output's
-// high-water mark, and the text session goes on behind it.
+// high-water mark, and the conversation goes on behind it.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,10 @@ class DumpSource {
 
 class DumpSession final : public ConnectionHandler {
  public:
-  DumpSession(WorkerContext& worker, std::unique_ptr<DumpSource> source)
-      : worker_(worker), source_(std::move(source)) {}
+  // `behind`: who goes on afterwards; null: a text session.
+  DumpSession(WorkerContext& worker, std::unique_ptr<DumpSource> source,
+              std::unique_ptr<ConnectionHandler> behind = nullptr)
+      : worker_(worker), source_(std::move(source)), behind_(std::move(behind)) {}
 
   Next on_begin(Connection& connection) override { return on_produce(connection); }
   Next on_produce(Connection& connection) override;
@@ -32,6 +34,7 @@ class DumpSession final : public ConnectionHandler {
  private:
   WorkerContext& worker_;
   std::unique_ptr<DumpSource> source_;
+  std::unique_ptr<ConnectionHandler> behind_;
 };
 
 }  // namespace ringcached::server

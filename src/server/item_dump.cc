@@ -90,6 +90,10 @@ class KeyDump final : public DumpSource {
       : worker_(worker), format_(format), classes_(classes), lease_(std::move(lease)), scan_(worker) {}
 
   bool produce(Output& output) override {
+    if (!lease_.renew(worker_.now())) {
+      output.append(reply::kDumpCutShort);
+      return false;
+    }
     if (!begun_) output.append(reply::kOk);
     begun_ = true;
     std::size_t bytes = 0;
@@ -172,7 +176,11 @@ class SizesDump final : public DumpSource {
 
   bool produce(Output& output) override {
     if (histogram_.step()) return true;
-    output.append(histogram_.lines());
+    std::string lines;
+    for (const auto& [size, count] : histogram_.counts()) {
+      protocol::append_stat(lines, std::to_string(size), count);
+    }
+    output.append(lines);
     output.append(reply::kEnd);
     return false;
   }
@@ -188,12 +196,6 @@ bool SizeHistogram::step() {
     ++counts_[(charged_bytes(worker_, item) + kSizeStepBytes - 1) / kSizeStepBytes * kSizeStepBytes];
     return true;
   });
-}
-
-std::string SizeHistogram::lines() const {
-  std::string text;
-  for (const auto& [size, count] : counts_) protocol::append_stat(text, std::to_string(size), count);
-  return text;
 }
 
 std::unique_ptr<DumpSource> make_key_dump(WorkerContext& worker, KeyDumpFormat format,

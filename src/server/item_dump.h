@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <string>
 
 #include "server/crawler.h"
 #include "server/dump_session.h"
@@ -14,6 +13,7 @@
 namespace ringcached::server {
 
 enum class KeyDumpFormat : std::uint8_t { kMetadump, kMgdump };
+// Once the lease is lost to somebody else, an error line takes the place of the rest and of END.
 std::unique_ptr<DumpSource> make_key_dump(WorkerContext& worker, KeyDumpFormat format,
                                           const store::SlabClassSet& classes, CrawlLease lease);
 
@@ -28,8 +28,7 @@ class SizeHistogram {
   explicit SizeHistogram(WorkerContext& worker) : worker_(worker), scan_(worker) {}
   // Counts some more items; false when all have been.
   bool step();
-  // "STAT <size> <count>" lines, sorted, without END.
-  std::string lines() const;
+  const std::map<std::size_t, std::uint64_t>& counts() const { return counts_; }
 
  private:
   WorkerContext& worker_;

@@ -72,8 +72,8 @@ std::string_view crawl(WorkerContext& worker, std::string_view list) {
   if (!classes.is_ok()) return classes.reply;
   if (classes.value.by_hash) return reply::kCrawlerUnknown;
   const unsigned workers = worker.server.network->workers();
-  return worker.server.crawler.begin_pass(classes_of(classes.value), workers) ? reply::kOk
-                                                                              : reply::kCrawlerBusy;
+  const bool begun = worker.server.crawler.begin_pass(classes_of(classes.value), workers, worker.now());
+  return begun ? reply::kOk : reply::kCrawlerBusy;
 }
 
 struct DumpTexts {
@@ -91,7 +91,7 @@ std::string_view dump(WorkerContext& worker, const DumpTexts& texts, std::string
   if (output.pending() > 0) return texts.pipelined;
   const auto classes = protocol::parse_class_list(list, class_ids_max(worker));
   if (!classes.is_ok()) return classes.reply;
-  CrawlLease lease = worker.server.crawler.begin();
+  CrawlLease lease = worker.server.crawler.begin(worker.now());
   if (!lease) return reply::kCrawlerBusy;
   successor = std::make_unique<DumpSession>(
       worker, make_key_dump(worker, texts.format, classes_of(classes.value), std::move(lease)));

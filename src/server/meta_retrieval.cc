@@ -115,6 +115,7 @@ void execute_meta_debug(WorkerContext& worker, const store::Key& key, Output& ou
   const store::Lookup lookup = worker.store.read(worker.thread, key, now, {.quiet = true}, look, nullptr);
   report_lookup(worker, key.bytes, lookup, info);
   if (lookup != store::Lookup::kHit) {
+    count_dead(worker.counters, lookup);
     output.append(protocol::reply::kMetaMiss);
     output.append(protocol::reply::kCrlf);
     return;

@@ -10,7 +10,8 @@ namespace ringcached::server {
 
 void settings_stats(ServerContext& server, StatSink& sink);
 // What can be told without looking at the items: that there is nothing, or where (item_dump.h).
-void sizes_stats(ServerContext& server, StatSink& sink);
+// Without track_sizes; with it the sizes are counted in pieces (item_dump.h).
+void sizes_untracked_stats(StatSink& sink);
 // `asking` is shown as the connection that is at work.
 void connections_stats(ServerContext& server, const Connection& asking, StatSink& sink);
 

@@ -63,7 +63,7 @@ bool write_group(ServerContext& server, const Connection& connection, std::strin
   } else if (group == "conns") {
     connections_stats(server, connection, lines);
   } else if (group == "sizes" && !server.config.stats.track_sizes) {
-    sizes_stats(server, lines);
+    sizes_untracked_stats(lines);
   } else if (group != "extstore") {
     return false;
   }

@@ -217,6 +217,8 @@ StatsSnapshot take_snapshot(ServerContext& server) {
   }
   snapshot.network = server.network->stats();
   snapshot.store = server.store.stats();
+  snapshot.commands[static_cast<std::size_t>(Count::kGetExpired)] += snapshot.store.found_expired;
+  snapshot.commands[static_cast<std::size_t>(Count::kGetFlushed)] += snapshot.store.found_flushed;
   snapshot.events = server.events.figures();
   snapshot.now = server.clock.now();
   snapshot.wall_seconds = std::time(nullptr);

@@ -160,6 +160,7 @@ struct StoreCounters {
   Counter total_items;
   Counter evictions, evicted_unfetched, evicted_active, expired_unfetched, reclaimed;
   Counter reaper_checked, reaper_reclaimed;  // the crawler's figures
+  Counter found_expired, found_flushed;      // by whatever writes or removes; Store::read() tells its caller
   Counter read_retries, read_locked;         // optimistic reads that had to start again, or took the lock
   Counter in_place_overwrites, pages_moved, page_steals, out_of_memory;
 };
@@ -168,7 +169,8 @@ struct StoreStats {
   std::uint64_t items = 0, bytes = 0, total_items = 0;
   std::uint64_t evictions = 0, evicted_unfetched = 0, evicted_active = 0, expired_unfetched = 0,
                 reclaimed = 0;
-  std::uint64_t reaper_checked = 0, reaper_reclaimed = 0, read_retries = 0, read_locked = 0;
+  std::uint64_t reaper_checked = 0, reaper_reclaimed = 0, found_expired = 0, found_flushed = 0;
+  std::uint64_t read_retries = 0, read_locked = 0;
   std::uint64_t in_place_overwrites = 0, pages_moved = 0, page_steals = 0, out_of_memory = 0;
   std::size_t limit_bytes = 0, page_bytes_used = 0;
   std::uint64_t pages_free = 0;

@@ -135,6 +135,12 @@ class StoreCore {
     thread.seen_value_bytes = existing.header.value_bytes;
     thread.seen_chunk_bytes = existing.header.chunk_bytes();
   }
+  // A command came upon this item: once a command.
+  static void count_dead(ThreadState& thread, const Existing& existing) {
+    StoreCounters& counters = thread.ledger.counters;
+    if (existing.vitality == Lookup::kExpired) counters.found_expired.add();
+    if (existing.vitality == Lookup::kFlushed) counters.found_flushed.add();
+  }
   ItemInfo describe(const ItemHeader& header, std::uint64_t slot, CacheTime now) const;
 
   // --- Under the lock of the key's bucket.
@@ -185,6 +191,7 @@ class StoreCore {
   void write_head(const Draft& draft, std::string_view key);
   // Makes the draft the item of its key, or gives it back.
   StoreResult link(ThreadState& thread, const StoreRequest& request, const Draft& draft, CacheTime time);
+  void note_refused(ThreadState& thread, const Key& key, const Existing& existing, CacheTime time);
   // Only if the item is still `expected`; false (and nothing done, draft given back) otherwise.
   bool succeed(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
                const Successor& expected, CacheTime time);

@@ -140,8 +140,10 @@ StoreResult StoreCore::join(ThreadState& thread, const StoreRequest& request,
   for (;;) {
     switch (join_locked(joining)) {
       case JoinStep::kDone:
-        if (joining.existing.slot != nullptr && !joining.existing.alive())
+        if (joining.existing.slot != nullptr && !joining.existing.alive()) {
+          count_dead(thread, joining.existing);
           remove_dead(thread, request.key, time);
+        }
         return joining.result;
       case JoinStep::kRebuild:
         if (join_rebuilt(joining)) return joining.result;
@@ -268,6 +270,7 @@ ArithmeticResult StoreCore::arithmetic(ThreadState& thread, const Key& key, cons
   while (!count_locked(counting) && !count_rebuilt(counting)) {
   }
   if (counting.result == ArithmeticResult::kNotFound && counting.existing.slot != nullptr) {
+    count_dead(thread, counting.existing);
     remove_dead(thread, key, time);
   }
   if (counting.result != ArithmeticResult::kDone) return counting.result;

@@ -19,6 +19,8 @@ void add(StoreStats& sum, const StoreCounters& counters) {
   sum.reaper_reclaimed += counters.reaper_reclaimed.get();
   sum.read_retries += counters.read_retries.get();
   sum.read_locked += counters.read_locked.get();
+  sum.found_expired += counters.found_expired.get();
+  sum.found_flushed += counters.found_flushed.get();
   sum.in_place_overwrites += counters.in_place_overwrites.get();
   sum.pages_moved += counters.pages_moved.get();
   sum.page_steals += counters.page_steals.get();

@@ -62,6 +62,7 @@ void StoreCore::drop(ThreadState& thread, const Key& key, CacheTime time) {
     existing = examine(bucket, key.bytes, time);
     note_seen(thread, existing);
     if (existing.slot == nullptr) return;
+    count_dead(thread, existing);
     unlink(thread.ledger, bucket, existing);
   }
   count_item(thread, -1);
@@ -126,6 +127,8 @@ void StoreCore::exchange(ThreadState& thread, LockedBucket& bucket, const Existi
   } else {
     if (old.alive()) {
       slot = with_frequency(slot, slot_frequency(old.slot->load(std::memory_order_relaxed)) + 1);
+    } else {
+      count_dead(thread, old);
     }
     account_unlinked(thread.ledger, old);
     bucket.replace(*old.slot, slot);
@@ -147,6 +150,15 @@ void StoreCore::finish_link(ThreadState& thread, const Key& key, const Draft& dr
   arenas[owner]->publish(draft.chunk, draft.slab_class, fingerprint_of(key.hash));
 }
 
+// The mode did not agree with the item there was; what is dead goes.
+void StoreCore::note_refused(ThreadState& thread, const Key& key, const Existing& existing, CacheTime time) {
+  if (existing.slot == nullptr) return;
+  thread.last_class = class_of(existing.header);
+  if (existing.alive()) return;
+  count_dead(thread, existing);
+  remove_dead(thread, key, time);
+}
+
 StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, const Draft& draft,
                             CacheTime time) {
   Existing old;
@@ -158,11 +170,11 @@ StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, co
     note_seen(thread, old);
     verdict = judge(request, old, stamp);
     if (verdict == StoreResult::kStored) exchange(thread, bucket, old, request.key, draft, stamp, time);
-    if (verdict != StoreResult::kStored && old.slot != nullptr) thread.last_class = class_of(old.header);
   }
   if (verdict == StoreResult::kStored) {
     finish_link(thread, request.key, draft, stamp, old);
   } else {
+    note_refused(thread, request.key, old, time);
     discard(thread, draft);
   }
   return verdict;
@@ -214,8 +226,13 @@ bool StoreCore::overwrite(ThreadState& thread, LockedBucket& bucket, const Exist
   stamp_item(thread, draft, header.key_bytes(), next_cas(thread, header.cas, stamp.cas_explicit), stamp,
              time);
   const std::uint64_t slot = old.slot->load(std::memory_order_relaxed) & ~kSlotFetched;
-  old.slot->store(with_frequency(slot, old.alive() ? slot_frequency(slot) + 1 : 0),
-                  std::memory_order_relaxed);
+  std::uint64_t frequency = 0;
+  if (old.alive()) {
+    frequency = slot_frequency(slot) + 1;
+  } else {
+    count_dead(thread, old);
+  }
+  old.slot->store(with_frequency(slot, frequency), std::memory_order_relaxed);
   account_resized(thread.ledger, old, draft);
   return true;
 }
@@ -247,7 +264,8 @@ StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std
     Stamp stamp;
     const StoreResult verdict = judge(request, existing, stamp);
     if (verdict != StoreResult::kStored) {
-      if (existing.slot != nullptr) thread.last_class = class_of(existing.header);
+      bucket.unlock();
+      note_refused(thread, request.key, existing, time);
       return verdict;
     }
     if (existing.slot != nullptr &&
@@ -330,6 +348,7 @@ DeleteResult StoreCore::remove(ThreadState& thread, const Key& key, const Remova
         if (compares && differs) return DeleteResult::kExists;
         if (removal.invalidate && !removal.clear) return invalidate(thread, bucket, existing, removal, time);
       }
+      if (!existing.alive()) count_dead(thread, existing);
       if (!existing.alive() || !removal.clear) unlink(thread.ledger, bucket, existing);
     }
     if (!existing.alive() || !removal.clear) {
@@ -382,6 +401,7 @@ bool StoreCore::touch(ThreadState& thread, const Key& key, CacheTime expiry, Cac
   if (existing.alive()) {
     note_expiry(existing.address, expiry);
   } else if (existing.slot != nullptr) {
+    count_dead(thread, existing);
     remove_dead(thread, key, time);
   }
   return existing.alive();

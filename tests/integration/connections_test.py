@@ -34,7 +34,7 @@ def settle(read, highest, what, seconds=10):
         time.sleep(0.02)
 
 
-@suite.test("connection limit: the refusal line, its counters, and room again afterwards")
+@suite.test("checklist 26, connection limit: the refusal line, its counters, and room again afterwards")
 def connection_limit(options):
     # The reference counts descriptors of its own against the limit; ringcached counts clients.
     exact = options.dialect == "rc"

@@ -1,13 +1,27 @@
-// The checklist of easy mistakes, specification section 17, one case for each number. What concerns the
-// binary protocol, dumps, watching, UDP and connection limits has its cases with those.
+// The checklist of easy mistakes, specification section 17, one case for each number.
+//
+//   number  here, and where else
+//   ------  -------------------------------------------------------------------------------------------
+//   1-22    here; 5-8, the binary ones, also as tables in binary_session_test.cc
+//   23      here; with a server in tests/integration/admin_test.py and watch_test.py
+//   24      here; against memcached in the transcripts stats_*.txt
+//   25      here, except for "Error TLS not enabled": ringcached has no TLS, and refresh_certs is ERROR
+//   26      a matter of the engine: tests/integration/connections_test.py, "checklist 26"
+//   27, 28  here
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
+#include "server/watch_session.h"
+#include "support/binary_packet.h"
 #include "support/exchange.h"
 #include "support/session_harness.h"
 
 using ringcached::testing::check_everywhere;
+using ringcached::testing::encode;
+using ringcached::testing::Packet;
 using ringcached::testing::SessionHarness;
 using namespace std::string_literals;
 
@@ -22,6 +36,35 @@ ringcached::store::Options small_items() {
 void expect(const std::string& sent, const std::string& expected) {
   check_everywhere({"checklist", sent, expected}, small_items());
 }
+
+// The answers to binary requests as render_answers() writes them.
+void expect_binary(const std::vector<Packet>& packets, const std::string& expected) {
+  std::string sent;
+  for (const Packet& packet : packets) sent += encode(packet);
+  for (const std::size_t piece : {~std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{24}}) {
+    SessionHarness harness(small_items());
+    CHECK_MESSAGE(ringcached::testing::render_answers(harness.feed(sent, piece)) == expected,
+                  "pieces of " << piece);
+  }
+}
+
+enum Opcode : unsigned char {
+  kGet = 0x00,
+  kAdd = 0x02,
+  kNoop = 0x0a,
+  kGetKey = 0x0c,
+  kGetKeyQuiet = 0x0d,
+  kSetQuiet = 0x11,
+  kAddQuiet = 0x12,
+  kReplaceQuiet = 0x13,
+  kDeleteQuiet = 0x14,
+  kIncrementQuiet = 0x15,
+  kAppendQuiet = 0x19,
+  kTouch = 0x1c,
+  kGetAndTouchQuiet = 0x1e,
+  kGetKeyAndTouch = 0x23
+};
+const std::string kStored = ringcached::testing::stored_extras(7);
 
 const std::string kLarge(2000, 'x');
 const std::string kTooLarge = "SERVER_ERROR object too large for cache\r\n";
@@ -59,6 +102,41 @@ TEST_SUITE("checklist") {
         "set n 0 0 3\r\n100\r\ndecr n 91\r\nget n\r\nincr n 1\r\nget n\r\nset m 0 0 4\r\n12  \r\nincr m "
         "1\r\n",
         "STORED\r\n9\r\nVALUE n 0 3\r\n9  \r\nEND\r\n10\r\nVALUE n 0 3\r\n10 \r\nEND\r\nSTORED\r\n13\r\n");
+  }
+
+  TEST_CASE("5: quiet writes still send errors, quiet reads still send hits") {
+    const std::string delta = ringcached::testing::counted_extras(1);
+    expect_binary({{kSetQuiet, "a", "1", kStored},
+                   {kSetQuiet, "a", "2", kStored, 99},
+                   {kAddQuiet, "a", "2", kStored},
+                   {kReplaceQuiet, "b", "2", kStored},
+                   {kDeleteQuiet, "b"},
+                   {kIncrementQuiet, "b", "", delta},
+                   {kAppendQuiet, "b", "2"},
+                   {kSetQuiet, "b", kLarge, kStored},
+                   {kGetKeyQuiet, "a"},
+                   {kGetKeyQuiet, "b"},
+                   {kGetAndTouchQuiet, "a", "", ringcached::testing::timed_extras(0)},
+                   {kGetAndTouchQuiet, "b", "", ringcached::testing::timed_extras(0)},
+                   {kNoop}},
+                  "11 02 vData exists for key.\n12 02 vData exists for key.\n13 01 vNot found\n"
+                  "14 01 vNot found\n15 01 vNot found\n19 05 vNot stored.\n11 03 vToo large.\n"
+                  "0d 00 x00000007 ka v1 #\n1e 00 x00000007 v1 #\n0a 00\n");
+  }
+
+  TEST_CASE("6: a miss of GetK or GATK carries the key, not Not found") {
+    expect_binary(
+        {{kGetKey, "key"}, {kGetKeyAndTouch, "key", "", ringcached::testing::timed_extras(0)}, {kGet, "key"}},
+        "0c 01 kkey\n23 01 kkey\n00 01 vNot found\n");
+  }
+
+  TEST_CASE("7: Touch answers with four bytes of extras") {
+    expect_binary({{kSetQuiet, "a", "1", kStored}, {kTouch, "a", "", ringcached::testing::timed_extras(0)}},
+                  "1c 00 x00000007 #\n");
+  }
+
+  TEST_CASE("8: Add with an id on a missing key is 1") {
+    expect_binary({{kAdd, "a", "1", kStored, 5}, {kGet, "a"}}, "02 01 vNot found\n00 01 vNot found\n");
   }
 
   TEST_CASE("9: the id 0 never equals in cas, ms and md, and is no comparison in ma") {
@@ -169,6 +247,24 @@ TEST_SUITE("checklist") {
           kTooLarge + kTooLarge);
   }
 
+  TEST_CASE("23: lines of metadump end in a blank and a line feed, those of watch in a line feed") {
+    SessionHarness harness;
+    harness.feed("set a 0 0 1\r\n1\r\n");
+    const std::string dump = harness.feed("lru_crawler metadump all\r\n");
+    CHECK(dump.starts_with("OK\r\nkey=a "));
+    CHECK(dump.ends_with(" flags=0 \nEND\r\n"));
+    CHECK(std::ranges::count(dump, '\r') == 2);
+    CHECK(harness.feed("lru_crawler mgdump all\r\n") == "OK\r\nmg a\r\nEN\r\n");
+    CHECK(harness.feed("watch\r\n") == "OK\r\n");
+    harness.server().events.record(0, {.stream = ringcached::server::EventStream::kFetchers}, "a");
+    while (ringcached::server::serve_watchers(harness.worker())) {
+    }
+    const std::string line = harness.connection().take_output();
+    CHECK(line.find(" type=item_get key=a ") != std::string::npos);
+    CHECK(line.ends_with("\n"));
+    CHECK(line.find('\r') == std::string::npos);
+  }
+
   TEST_CASE("24: stats has the names that exporters want") {
     SessionHarness harness;
     const std::string stats = harness.feed("stats\r\n");
@@ -211,12 +307,33 @@ TEST_SUITE("checklist") {
                                    "cmd_meta"}) {
       CHECK_MESSAGE(stats.find("STAT " + name + " ") != std::string::npos, name);
     }
+    CHECK(harness.feed("stats conns\r\n").find("STAT 7:state conn_parse_cmd\r\n") != std::string::npos);
   }
 
   TEST_CASE("25: error texts without the word ERROR") {
     expect("cache_memlimit 4\r\ncache_memlimit 1000000001\r\n",
            "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n"
            "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n");
+    expect("slabs reassign 1 1\r\nslabs reassign 1 255\r\nslabs reassign 1 2\r\nlru_crawler crawl x\r\n",
+           "SAME src and dst class are identical\r\n"
+           "BADCLASS invalid src or dst class id\r\n"
+           "NOSPARE source class has no spare pages\r\n"
+           "BADCLASS invalid class id\r\n");
+    SessionHarness harness;
+    {
+      const auto lease = harness.server().crawler.begin(harness.worker().now());
+      for (const std::string command : {"metadump", "mgdump", "crawl"}) {
+        CHECK(harness.feed("lru_crawler " + command + " all\r\n") ==
+              "BUSY currently processing crawler request\r\n");
+      }
+    }
+    using ringcached::server::EventLog;
+    ringcached::server::Watcher* watcher = nullptr;
+    for (std::size_t i = 0; i < EventLog::kWatchersMax; ++i) {
+      REQUIRE(harness.server().events.join(0, watcher) == EventLog::JoinResult::kJoined);
+    }
+    CHECK(harness.feed("watch\r\n") == "WATCHER_TOO_MANY log watcher limit reached\r\n");
+    CHECK(harness.feed("refresh_certs\r\n") == "ERROR\r\n");
   }
 
   TEST_CASE("27: gat and mg T count touches, not gets; keys are counted, not commands") {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "support/binary_packet.h"
 #include "support/datagram_oracle.h"
 
 using namespace ringcached;
@@ -27,8 +28,8 @@ config::Config config_with(const std::vector<std::string>& clients) {
 
 // A server, and what it answers to one datagram after the other.
 struct Bench {
-  explicit Bench(const std::vector<std::string>& clients = {"127.0.0.0/8"})
-      : harness({}, config_with(clients)), service(harness.worker()) {}
+  explicit Bench(const std::vector<std::string>& clients = {"127.0.0.0/8"}) : Bench(config_with(clients)) {}
+  explicit Bench(const config::Config& config) : harness({}, config), service(harness.worker()) {}
 
   Messages ask(std::string_view payload, const DatagramPeer& peer = local_peer(),
                std::size_t room = DatagramReplies::kInFlightMax) {
@@ -83,6 +84,17 @@ TEST_SUITE("datagram_service") {
       CHECK(bench.whole == row.whole);
       CHECK(bench.dropped == 0);
     }
+  }
+
+  TEST_CASE("what is made in pieces is refused in text, and dropped in binary") {
+    config::Config config = config_with({"127.0.0.0/8"});
+    config.stats.track_sizes = true;
+    Bench bench(config);
+    CHECK(bench.ask("stats sizes\r\n") == Messages{"ERROR\r\n"});
+    CHECK(bench.dropped == 0);
+    CHECK(bench.ask(encode({.opcode = 0x10, .key = "sizes"})).empty());
+    CHECK(bench.dropped == 1);
+    CHECK(bench.ask("get a\r\n") == Messages{"END\r\n"});
   }
 
   TEST_CASE("a long retrieval line is one message, however many requests share a turn") {

@@ -9,8 +9,11 @@
 #include <vector>
 
 #include "server/item_dump.h"
+#include "support/binary_packet.h"
 #include "support/session_harness.h"
 
+using ringcached::testing::encode;
+using ringcached::testing::render_answers;
 using ringcached::testing::SessionHarness;
 using namespace ringcached;
 
@@ -165,7 +168,7 @@ TEST_SUITE("dumps") {
     SessionHarness harness(seeded());
     const std::string_view busy = "BUSY currently processing crawler request\r\n";
     {
-      const server::CrawlLease lease = harness.server().crawler.begin();
+      const server::CrawlLease lease = harness.server().crawler.begin(harness.worker().now());
       REQUIRE(lease);
       CHECK(harness.feed("lru_crawler metadump all\r\n") == busy);
       CHECK(harness.feed("lru_crawler mgdump all\r\n") == busy);
@@ -176,11 +179,64 @@ TEST_SUITE("dumps") {
     {
       server::DumpSession session(
           harness.worker(), server::make_key_dump(harness.worker(), server::KeyDumpFormat::kMetadump, {},
-                                                  harness.server().crawler.begin()));
+                                                  harness.server().crawler.begin(harness.worker().now())));
       CHECK(harness.server().crawler.running());
     }
     CHECK_FALSE(harness.server().crawler.running());
     CHECK(harness.server().crawler.starts() == 3);
+  }
+
+  TEST_CASE("a dump that nobody reads loses its turn after a while, and says so to who reads on") {
+    SessionHarness harness(seeded());
+    for (unsigned i = 0; i < 20000; ++i) {
+      harness.feed("set key" + std::to_string(i) + " 0 0 1 noreply\r\nx\r\n");
+    }
+    const auto wait = [&harness](unsigned seconds) {
+      harness.clock().advance_seconds(seconds);
+      harness.cache_clock().tick();
+    };
+    server::Crawler& crawler = harness.server().crawler;
+    server::DumpSession unread(
+        harness.worker(),
+        server::make_key_dump(harness.worker(), server::KeyDumpFormat::kMetadump, store::SlabClassSet{}.set(),
+                              crawler.begin(harness.worker().now())));
+    CHECK(unread.on_begin(harness.connection()) == Next::kProduce);
+    wait(server::kCrawlPatienceSeconds - 1);
+    harness.connection().take_output();
+    CHECK(harness.feed("lru_crawler metadump all\r\n") == "BUSY currently processing crawler request\r\n");
+    // Progress gives it the time anew.
+    CHECK(unread.on_produce(harness.connection()) == Next::kProduce);
+    wait(server::kCrawlPatienceSeconds - 1);
+    CHECK_FALSE(crawler.begin(harness.worker().now()));
+    wait(1);
+    harness.connection().take_output();
+    CHECK(metadump(harness).size() == 20000);
+    CHECK_FALSE(crawler.running());
+    CHECK(unread.on_produce(harness.connection()) == Next::kHandOver);
+    CHECK(harness.connection().take_output() == "ERROR locked try again later\r\n");
+  }
+
+  TEST_CASE("a late dump that was overtaken gives nothing back; a pass is never late") {
+    SessionHarness harness(seeded());
+    server::Crawler& crawler = harness.server().crawler;
+    const CacheTime late = 100 + server::kCrawlPatienceSeconds;
+    server::CrawlLease slow = crawler.begin(100);
+    REQUIRE(slow);
+    {
+      server::CrawlLease next = crawler.begin(late);
+      REQUIRE(next);
+      CHECK_FALSE(slow.renew(late));
+      slow = {};
+      CHECK(crawler.running());
+      CHECK(next.renew(late));
+    }
+    CHECK_FALSE(crawler.running());
+    slow = crawler.begin(late);
+    REQUIRE(crawler.begin_pass({}, 1, late + server::kCrawlPatienceSeconds));
+    CHECK_FALSE(crawler.begin(late + 10 * server::kCrawlPatienceSeconds));
+    crawler.finish_part();
+    CHECK_FALSE(crawler.running());
+    CHECK_FALSE(slow.renew(late));
   }
 
   TEST_CASE("dumps that are not allowed") {
@@ -245,5 +301,20 @@ TEST_SUITE("dumps") {
     CHECK(harness.feed("stats sizes more\r\nget nothing\r\n") ==
           "STAT 64 2\r\nSTAT 192 1\r\nSTAT 5088 1\r\nEND\r\nEND\r\n");
     CHECK(harness.feed("stats settings\r\n").find("STAT track_sizes yes\r\n") != std::string::npos);
+  }
+
+  TEST_CASE("sizes for binary clients, however the bytes come") {
+    config::Config config;
+    config.stats.track_sizes = true;
+    const std::string sent = encode({.opcode = 0x10, .key = "sizes", .opaque = 3}) + encode({.opcode = 0x0a});
+    for (std::size_t piece = 1; piece <= sent.size(); ++piece) {
+      CAPTURE(piece);
+      SessionHarness harness(seeded(), config);
+      set(harness, "foo", "1");
+      set(harness, "f", std::string(5000, 'x'));
+      harness.reconnect();
+      CHECK(render_answers(harness.feed(sent, piece)) ==
+            "10 00 k64 v1 o03\n10 00 k5088 v1 o03\n10 00 o03\n0a 00\n");
+    }
   }
 }

@@ -211,6 +211,54 @@ TEST_SUITE("stats") {
     CHECK(answer.find("STAT growth_factor 1.25\r\n") != std::string::npos);
   }
 
+  TEST_CASE("whatever command comes upon a dead item counts it, once") {
+    const std::string large(100'000, 'x');
+    const std::string too_large(2'000'000, 'x');
+    const std::vector<std::string> commands = {"get k\r\n",
+                                               "gat 0 k\r\n",
+                                               "set k 0 0 1\r\n1\r\n",
+                                               "set k 0 0 500\r\n" + large.substr(0, 500) + "\r\n",
+                                               "set k 0 0 100000\r\n" + large + "\r\n",
+                                               "set k 0 0 2000000\r\n" + too_large + "\r\n",
+                                               "add k 0 0 1\r\n1\r\n",
+                                               "replace k 0 0 1\r\n1\r\n",
+                                               "replace k 0 0 100000\r\n" + large + "\r\n",
+                                               "append k 0 0 1\r\n1\r\n",
+                                               "append k 0 0 100000\r\n" + large + "\r\n",
+                                               "cas k 0 0 1 5\r\n1\r\n",
+                                               "incr k 1\r\n",
+                                               "touch k 0\r\n",
+                                               "delete k\r\n",
+                                               "mg k\r\n",
+                                               "mg k N0\r\n",
+                                               "ms k 1\r\n1\r\n",
+                                               "ms k 1 MA N0\r\n1\r\n",
+                                               "ma k\r\n",
+                                               "ma k N0\r\n",
+                                               "md k\r\n",
+                                               "md k x\r\n",
+                                               "me k\r\n"};
+    for (const std::string& command : commands) {
+      CAPTURE(command.substr(0, 20));
+      SessionHarness harness;
+      harness.feed("set k 0 -1 1\r\n1\r\nset f 0 0 1\r\n1\r\n" + command);
+      std::string stats = harness.feed("stats\r\n");
+      CHECK(figure(stats, "get_expired") == 1);
+      CHECK(figure(stats, "get_flushed") == 0);
+      harness.feed("stats reset\r\nset k 0 0 1\r\n1\r\nflush_all\r\n" + command);
+      stats = harness.feed("stats\r\n");
+      CHECK(figure(stats, "get_expired") == 0);
+      CHECK(figure(stats, "get_flushed") == 1);
+      harness.feed("stats reset\r\n");
+      CHECK(figure(harness.feed("stats\r\n"), "get_flushed") == 0);
+    }
+    SessionHarness alive;
+    alive.feed(
+        "set k 0 0 1\r\n1\r\nset k 0 0 1\r\n1\r\nadd k 0 0 1\r\n1\r\nincr k 1\r\nincr n 1\r\ndelete k\r\n");
+    CHECK(figure(alive.feed("stats\r\n"), "get_expired") + figure(alive.feed("stats\r\n"), "get_flushed") ==
+          0);
+  }
+
   TEST_CASE("connections, sizes, an unknown group") {
     SessionHarness harness;
     CHECK(
