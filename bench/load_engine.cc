@@ -1,10 +1,6 @@
 #include "bench/load_engine.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +12,7 @@
 
 #include "bench/classic_dialect.h"
 #include "bench/process_usage.h"
+#include "bench/server_connection.h"
 
 namespace ringcached::bench {
 namespace {
@@ -34,39 +31,6 @@ std::uint64_t monotonic_ns() {
 
 Status errno_status(const std::string& what) {
   return {StatusCode::kUnavailable, what + ": " + std::strerror(errno)};
-}
-
-// A connected socket, or -1 with errno set.
-int connect_tcp(const LoadOptions& options) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(options.port);
-  if (inet_pton(AF_INET, options.host.c_str(), &address.sin_addr) != 1) {
-    errno = EINVAL;
-    return -1;
-  }
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) return -1;
-  const int on = 1;
-  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  if (connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return socket;
-  close(socket);
-  return -1;
-}
-
-int connect_unix(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    errno = ENAMETOOLONG;
-    return -1;
-  }
-  path.copy(address.sun_path, path.size());
-  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) return -1;
-  if (connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return socket;
-  close(socket);
-  return -1;
 }
 
 std::unique_ptr<Dialect> dialect_of(const LoadOptions& options) {
@@ -92,7 +56,7 @@ Status LoadEngine::open() {
 
 Status LoadEngine::connect_all(unsigned count) {
   for (std::uint32_t id = 0; id < count; ++id) {
-    const int socket = options_.unix_path.empty() ? connect_tcp(options_) : connect_unix(options_.unix_path);
+    const int socket = connect_to_server({options_.host, options_.port, options_.unix_path});
     if (socket < 0) {
       return errno_status("cannot open connection " + std::to_string(id + 1) + " of " +
                           std::to_string(count));

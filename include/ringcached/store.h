@@ -28,7 +28,7 @@ namespace ringcached {
 
 struct StoreOptions {
   std::size_t memory_limit_bytes = std::size_t{64}
-                                   << 20;  // of items; the index comes on top (about 13 bytes per item)
+                                   << 20;  // of items; the index comes on top (about 12 bytes per item)
   std::size_t item_bytes_max = std::size_t{1}
                                << 20;  // key, value and about 60 bytes of overhead; at most 1 GiB
   unsigned threads = 1;                // handles at a time, at most 1024

@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, 2> kEvictionNames = {"s3fifo", "lru"};
 
 constexpr std::string_view kS3FifoReason = "eviction is S3-FIFO, which has no such LRU segment";
 constexpr std::string_view kReaperReason = "the reaper of expired items paces itself";
-constexpr std::string_view kClassesReason = "slab classes are fixed, eight steps for each doubling";
+constexpr std::string_view kClassesReason = "slab classes are fixed, 8 to 32 steps for each doubling";
 constexpr std::string_view kMoverReason =
     "pages move by eviction age at a pace of their own (see slab_reassign)";
 

@@ -15,12 +15,13 @@ namespace ringcached::store {
 namespace {
 
 // Address space only; the kernel gives a page when it is first touched, zeroed.
-Bucket* reserve_buckets(std::size_t count, bool large_pages) {
-  const std::size_t bytes = count * sizeof(Bucket);
+template <typename AnyBucket>
+AnyBucket* reserve_buckets(std::size_t count, bool large_pages) {
+  const std::size_t bytes = count * sizeof(AnyBucket);
   void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) return nullptr;
   if (large_pages) madvise(at, bytes, MADV_HUGEPAGE);  // a wish: the figures of `stats` tell what it did
-  return static_cast<Bucket*>(at);
+  return static_cast<AnyBucket*>(at);
 }
 
 constexpr std::uint64_t kVersionMask = 0xffffffffU;
@@ -35,13 +36,13 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
   index->items_base_ = items;
   index->growth_ = options.growth;
   index->buckets_max_ = options.growth ? std::max(initial, wanted) : initial;
-  // Every bucket of a chain but the last is full, so there is less than one overflow bucket per seven items;
+  // Every bucket of a chain but the last is full, so there is less than one overflow bucket per three items;
   // splitting holds a few more for a moment.
   constexpr std::size_t kOverflowSpare = 4096;
   index->overflow_max_ =
-      std::min<std::size_t>(options.items_max / kSlotsPerBucket + kOverflowSpare, kVersionMask);
-  index->buckets_ = reserve_buckets(index->buckets_max_, options.large_pages);
-  index->overflow_ = reserve_buckets(index->overflow_max_, options.large_pages);
+      std::min<std::size_t>(options.items_max / kSlotsPerOverflow + kOverflowSpare, kVersionMask);
+  index->buckets_ = reserve_buckets<Bucket>(index->buckets_max_, options.large_pages);
+  index->overflow_ = reserve_buckets<OverflowBucket>(index->overflow_max_, options.large_pages);
   if (index->buckets_ == nullptr || index->overflow_ == nullptr) {
     return Status(StatusCode::kOutOfMemory, "cannot reserve address space for the index (" +
                                                 std::string(std::strerror(errno)) +
@@ -53,7 +54,7 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
 
 HashIndex::~HashIndex() {
   if (buckets_ != nullptr) munmap(buckets_, buckets_max_ * sizeof(Bucket));
-  if (overflow_ != nullptr) munmap(overflow_, overflow_max_ * sizeof(Bucket));
+  if (overflow_ != nullptr) munmap(overflow_, overflow_max_ * sizeof(OverflowBucket));
 }
 
 void HashIndex::lock_bucket(Bucket& bucket) {
@@ -90,22 +91,25 @@ LockedBucket::LockedBucket(HashIndex& index, std::uint64_t hash)
 }
 
 std::atomic<std::uint64_t>* LockedBucket::find(std::string_view key) const {
-  for (Bucket* bucket = home_; bucket != nullptr;
-       bucket = index_.next_of(bucket->word.load(std::memory_order_relaxed))) {
-    for (SlotMatches matches = match_tags(*bucket, slot_tag(hash_)); matches.any(); matches.drop_first()) {
-      std::atomic<std::uint64_t>& slot = bucket->slots[matches.first()];
+  SlotMatches matches = match_tags(*home_, slot_tag(hash_));
+  ChainLink link(*home_);
+  for (;;) {
+    for (; matches.any(); matches.drop_first()) {
+      std::atomic<std::uint64_t>& slot = link.slot(matches.first());
       const ChunkAddress address = slot_address(slot.load(std::memory_order_relaxed));
       __builtin_prefetch(index_.item(address) + sizeof(Bucket), 1);
       if (address != kNoChunk && has_key(index_.item(address), address, key)) return &slot;
     }
+    OverflowBucket* const next = index_.next_of(link.word().load(std::memory_order_relaxed));
+    if (next == nullptr) return nullptr;
+    matches = match_tags(*next, slot_tag(hash_));
+    link = ChainLink(*next);
   }
-  return nullptr;
 }
 
 std::atomic<std::uint64_t>* LockedBucket::find_address(ChunkAddress address) const {
-  for (Bucket* bucket = home_; bucket != nullptr;
-       bucket = index_.next_of(bucket->word.load(std::memory_order_relaxed))) {
-    for (std::atomic<std::uint64_t>& slot : bucket->slots) {
+  for (ChainLink link(*home_); link; link = index_.next_of(link)) {
+    for (std::atomic<std::uint64_t>& slot : link) {
       if (slot_address(slot.load(std::memory_order_relaxed)) == address) return &slot;
     }
   }
@@ -113,7 +117,7 @@ std::atomic<std::uint64_t>* LockedBucket::find_address(ChunkAddress address) con
 }
 
 // Adds an empty bucket to the end of a chain whose home the caller has locked.
-Bucket* HashIndex::append_overflow(Bucket& last) {
+ChainLink HashIndex::append_overflow(const ChainLink& last) {
   std::uint64_t head = overflow_free_.load(std::memory_order_acquire);
   std::uint32_t taken = 0;
   while ((taken = static_cast<std::uint32_t>(head)) != 0) {
@@ -125,13 +129,13 @@ Bucket* HashIndex::append_overflow(Bucket& last) {
   }
   if (taken == 0) {
     taken = overflow_next_.fetch_add(1, std::memory_order_relaxed);
-    RC_CHECK(taken < overflow_max_);  // create() reserved one for every seven items
+    RC_CHECK(taken < overflow_max_);  // create() reserved one for every three items
   }
   overflow_used_.fetch_add(1, std::memory_order_relaxed);
   overflow_[taken].word.store(0, std::memory_order_relaxed);
-  const std::uint64_t word = last.word.load(std::memory_order_relaxed);
-  last.word.store((word & kVersionMask) | std::uint64_t{taken} << 32, std::memory_order_release);
-  return &overflow_[taken];
+  const std::uint64_t word = last.word().load(std::memory_order_relaxed);
+  last.word().store((word & kVersionMask) | std::uint64_t{taken} << 32, std::memory_order_release);
+  return ChainLink(overflow_[taken]);
 }
 
 void HashIndex::free_overflow(std::uint32_t overflow) {
@@ -144,34 +148,33 @@ void HashIndex::free_overflow(std::uint32_t overflow) {
 }
 
 void HashIndex::insert(Bucket& home, std::uint64_t slot) {
-  Bucket* bucket = &home;
+  ChainLink link(home);
   for (;;) {
-    for (std::atomic<std::uint64_t>& place : bucket->slots) {
+    for (std::atomic<std::uint64_t>& place : link) {
       if (place.load(std::memory_order_relaxed) != 0) continue;
       place.store(slot, std::memory_order_release);
       return;
     }
-    Bucket* next = next_of(bucket->word.load(std::memory_order_relaxed));
-    bucket = next != nullptr ? next : append_overflow(*bucket);
+    const ChainLink next = next_of(link);
+    link = next ? next : append_overflow(link);
   }
 }
 
 // Fills the hole with an item from the end of the chain, so that only the last bucket has holes, and is never
 // empty.
 void HashIndex::erase(Bucket& home, std::atomic<std::uint64_t>& slot) {
-  Bucket* previous = nullptr;
-  Bucket* last = &home;
-  while (Bucket* next = next_of(last->word.load(std::memory_order_relaxed))) {
+  ChainLink previous, last(home);
+  while (const ChainLink next = next_of(last)) {
     previous = last;
     last = next;
   }
-  if (previous == nullptr) {
+  if (!previous) {
     slot.store(0, std::memory_order_relaxed);
     return;
   }
   unsigned used = 0;
   std::atomic<std::uint64_t>* filler = nullptr;
-  for (std::atomic<std::uint64_t>& candidate : last->slots) {
+  for (std::atomic<std::uint64_t>& candidate : last) {
     if (candidate.load(std::memory_order_relaxed) == 0) continue;
     ++used;
     if (&candidate != &slot) filler = &candidate;
@@ -183,8 +186,8 @@ void HashIndex::erase(Bucket& home, std::atomic<std::uint64_t>& slot) {
     slot.store(0, std::memory_order_relaxed);
   }
   if (used > 1) return;
-  const std::uint64_t word = previous->word.load(std::memory_order_relaxed);
-  previous->word.store(word & kVersionMask, std::memory_order_relaxed);
+  const std::uint64_t word = previous.word().load(std::memory_order_relaxed);
+  previous.word().store(word & kVersionMask, std::memory_order_relaxed);
   free_overflow(overflow_of(word));
 }
 
@@ -209,10 +212,9 @@ bool HashIndex::grow(std::size_t splits_max) {
   return wants_growth();
 }
 
-void HashIndex::prefetch_items(const Bucket& home) const {
-  for (const Bucket* bucket = &home; bucket != nullptr;
-       bucket = next_of(bucket->word.load(std::memory_order_relaxed))) {
-    for (const std::atomic<std::uint64_t>& slot : bucket->slots) {
+void HashIndex::prefetch_items(Bucket& home) const {
+  for (ChainLink link(home); link; link = next_of(link)) {
+    for (const std::atomic<std::uint64_t>& slot : link) {
       const std::byte* head = item(slot_address(slot.load(std::memory_order_relaxed)));
       __builtin_prefetch(head);
       __builtin_prefetch(head + kItemHeaderBytes + kClientFlagsBytes + 16);
@@ -238,11 +240,10 @@ void HashIndex::split_next() {
 
 // Moves the items whose hash has `bit` to the new bucket and closes the holes.
 void HashIndex::distribute(Bucket& from, Bucket& to, std::uint64_t bit) {
-  Bucket* keep_bucket = &from;  // where the next item that stays goes; never ahead of the one looked at
+  ChainLink kept(from);  // where the next item that stays goes; never ahead of the one looked at
   unsigned keep = 0;
-  for (Bucket* bucket = &from; bucket != nullptr;
-       bucket = next_of(bucket->word.load(std::memory_order_relaxed))) {
-    for (std::atomic<std::uint64_t>& place : bucket->slots) {
+  for (ChainLink link(from); link; link = next_of(link)) {
+    for (std::atomic<std::uint64_t>& place : link) {
       const std::uint64_t slot = place.load(std::memory_order_relaxed);
       if (slot == 0) continue;
       place.store(0, std::memory_order_relaxed);
@@ -250,16 +251,16 @@ void HashIndex::distribute(Bucket& from, Bucket& to, std::uint64_t bit) {
         insert(to, slot);
         continue;
       }
-      if (keep == kSlotsPerBucket) {
-        keep_bucket = next_of(keep_bucket->word.load(std::memory_order_relaxed));
+      if (keep == kept.count()) {
+        kept = next_of(kept);
         keep = 0;
       }
-      keep_bucket->slots[keep++].store(slot, std::memory_order_relaxed);
+      kept.slot(keep++).store(slot, std::memory_order_relaxed);
     }
   }
-  Bucket* end = keep_bucket;
-  std::uint32_t spare = overflow_of(end->word.load(std::memory_order_relaxed));
-  end->word.store(end->word.load(std::memory_order_relaxed) & kVersionMask, std::memory_order_relaxed);
+  const std::uint64_t word = kept.word().load(std::memory_order_relaxed);
+  std::uint32_t spare = overflow_of(word);
+  kept.word().store(word & kVersionMask, std::memory_order_relaxed);
   while (spare != 0) {
     const std::uint32_t next = overflow_of(overflow_[spare].word.load(std::memory_order_relaxed));
     free_overflow(spare);
@@ -269,7 +270,7 @@ void HashIndex::distribute(Bucket& from, Bucket& to, std::uint64_t bit) {
 
 std::size_t HashIndex::bytes_used() const {
   const std::size_t overflow = overflow_next_.load(std::memory_order_relaxed);
-  return (bucket_count() + overflow) * sizeof(Bucket);
+  return bucket_count() * sizeof(Bucket) + overflow * sizeof(OverflowBucket);
 }
 
 }  // namespace ringcached::store

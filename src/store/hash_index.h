@@ -1,8 +1,8 @@
 // The index: hash -> address of the item's chunk, for all threads.
 //
 // A bucket is one cache line: a word of (version 32 | overflow bucket 32) and seven slots. Full buckets are
-// continued by overflow buckets from an array of their own; the version of the home bucket covers the whole
-// chain. Odd: locked.
+// continued by overflow buckets of three slots, half a line, from an array of their own; the version of the
+// home bucket covers the whole chain. Odd: locked.
 //
 //   slot   63      48 47   44 43      42      41  40 39                             0
 //         |   tag    | spare |main| fetched |  freq  |  address (granule number)     |
@@ -37,12 +37,39 @@
 namespace ringcached::store {
 
 inline constexpr unsigned kSlotsPerBucket = 7;
+inline constexpr unsigned kSlotsPerOverflow = 3;
 
 struct alignas(64) Bucket {
   std::atomic<std::uint64_t> word{0};
   std::atomic<std::uint64_t> slots[kSlotsPerBucket];
 };
 static_assert(sizeof(Bucket) == 64);
+
+struct alignas(32) OverflowBucket {
+  std::atomic<std::uint64_t> word{0};
+  std::atomic<std::uint64_t> slots[kSlotsPerOverflow];
+};
+static_assert(sizeof(OverflowBucket) == 32);
+
+// One link of a chain, of either size: its word and its slots. Empty past the end of the chain.
+class ChainLink {
+ public:
+  ChainLink() = default;
+  explicit ChainLink(Bucket& home) : word_(&home.word), slots_(home.slots), count_(kSlotsPerBucket) {}
+  explicit ChainLink(OverflowBucket& overflow)
+      : word_(&overflow.word), slots_(overflow.slots), count_(kSlotsPerOverflow) {}
+  explicit operator bool() const { return word_ != nullptr; }
+  std::atomic<std::uint64_t>& word() const { return *word_; }
+  std::atomic<std::uint64_t>& slot(unsigned i) const { return slots_[i]; }
+  unsigned count() const { return count_; }
+  std::atomic<std::uint64_t>* begin() const { return slots_; }
+  std::atomic<std::uint64_t>* end() const { return slots_ + count_; }
+
+ private:
+  std::atomic<std::uint64_t>* word_ = nullptr;
+  std::atomic<std::uint64_t>* slots_ = nullptr;
+  unsigned count_ = 0;
+};
 
 inline constexpr std::uint64_t kSlotAddressMask = (std::uint64_t{1} << kAddressBits) - 1;
 inline constexpr unsigned kSlotFrequencyShift = 40;
@@ -86,7 +113,19 @@ class SlotMatches {
   unsigned bits_;
 };
 
+inline SlotMatches match_tags_in_turn(const std::atomic<std::uint64_t>* slots, unsigned count,
+                                      std::uint64_t tag) {
+  unsigned bits = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    if (slots[i].load(std::memory_order_relaxed) >> kSlotTagShift == tag) bits |= SlotMatches::bit(i);
+  }
+  return SlotMatches(bits);
+}
+
 // The slots with this tag (an empty slot may be among them).
+inline SlotMatches match_tags(const OverflowBucket& bucket, std::uint64_t tag) {
+  return match_tags_in_turn(bucket.slots, kSlotsPerOverflow, tag);
+}
 inline SlotMatches match_tags(const Bucket& bucket, std::uint64_t tag) {
 #if defined(__SSE2__) && !RC_STORE_TSAN
   // The compare works on 16-bit lanes, of which the highest of each word counts; packed, they are four bits
@@ -98,11 +137,7 @@ inline SlotMatches match_tags(const Bucket& bucket, std::uint64_t tag) {
   const auto high = static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(equal(2), equal(3))));
   return SlotMatches((low | high << 16) & 0x88888880U);
 #else
-  unsigned bits = 0;
-  for (unsigned i = 0; i < kSlotsPerBucket; ++i) {
-    if (bucket.slots[i].load(std::memory_order_relaxed) >> kSlotTagShift == tag) bits |= SlotMatches::bit(i);
-  }
-  return SlotMatches(bits);
+  return match_tags_in_turn(bucket.slots, kSlotsPerBucket, tag);
 #endif
 }
 
@@ -185,9 +220,8 @@ class HashIndex {
   void visit_bucket(std::size_t number, Visit&& visit) {
     Bucket& home = buckets_[number];
     lock_bucket(home);
-    for (Bucket* bucket = &home; bucket != nullptr;
-         bucket = next_of(bucket->word.load(std::memory_order_relaxed))) {
-      for (std::atomic<std::uint64_t>& slot : bucket->slots) {
+    for (ChainLink link(home); link; link = next_of(link)) {
+      for (std::atomic<std::uint64_t>& slot : link) {
         if (slot.load(std::memory_order_relaxed) != 0) visit(slot);
       }
     }
@@ -203,8 +237,9 @@ class HashIndex {
   HashIndex() = default;
 
   // More than the slots of a home bucket, because the overflow buckets count, too: with linear hashing and
-  // Poisson fill this makes 12.6 to 12.9 bytes per item over a doubling. 5.95, 85 % of the home slots, would
-  // make 13.5 to 14.0 and is not faster: fewer probes go to an overflow bucket, but more lines are in use.
+  // Poisson fill this makes 11.2 to 11.7 bytes per item over a doubling. Overflow buckets of seven slots
+  // would make 12.6 to 12.9, and 13.5 to 14.0 at 5.95 items, 85 % of the home slots, which is not faster:
+  // fewer probes go to an overflow bucket, but more lines are in use.
   static constexpr double kItemsPerBucket = 7.5;
   static constexpr int kCountBatch = 64;
   static constexpr unsigned kTicketSpins = 256;
@@ -215,25 +250,29 @@ class HashIndex {
     return wide < count ? wide : hash & ((std::size_t{1} << level) - 1);
   }
   static std::uint32_t overflow_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
-  Bucket* next_of(std::uint64_t word) const {
+  OverflowBucket* next_of(std::uint64_t word) const {
     const std::uint32_t overflow = overflow_of(word);
     return overflow == 0 ? nullptr : &overflow_[overflow];
+  }
+  ChainLink next_of(const ChainLink& link) const {
+    OverflowBucket* const next = next_of(link.word().load(std::memory_order_relaxed));
+    return next == nullptr ? ChainLink() : ChainLink(*next);
   }
   std::byte* item(ChunkAddress address) const { return items_base_ + address * kGranuleBytes; }
   std::uint64_t hash_of_item(ChunkAddress address) const;
 
   static void lock_bucket(Bucket& bucket);
   static void unlock_bucket(Bucket& bucket, bool changed);
-  Bucket* append_overflow(Bucket& last);
+  ChainLink append_overflow(const ChainLink& last);
   void free_overflow(std::uint32_t overflow);
   void insert(Bucket& home, std::uint64_t slot);
   void erase(Bucket& home, std::atomic<std::uint64_t>& slot);
   void split_next();
   void distribute(Bucket& from, Bucket& to, std::uint64_t bit);
-  void prefetch_items(const Bucket& home) const;
+  void prefetch_items(Bucket& home) const;
 
   Bucket* buckets_ = nullptr;
-  Bucket* overflow_ = nullptr;  // entry 0 is never used
+  OverflowBucket* overflow_ = nullptr;  // entry 0 is never used
   std::byte* items_base_ = nullptr;
   std::uint64_t seed_ = 0;
   std::size_t buckets_max_ = 0, overflow_max_ = 0;
@@ -287,23 +326,25 @@ class LockedBucket {
 
 inline HashIndex::Match HashIndex::probe(const Ticket& ticket, std::uint64_t hash,
                                          std::string_view key) const {
-  const Bucket* bucket = ticket.bucket;
+  const std::atomic<std::uint64_t>* slots = ticket.bucket->slots;
+  SlotMatches matches = match_tags(*ticket.bucket, slot_tag(hash));
   std::uint64_t word = ticket.word;
   for (;;) {
-    for (SlotMatches matches = match_tags(*bucket, slot_tag(hash)); matches.any(); matches.drop_first()) {
+    for (; matches.any(); matches.drop_first()) {
       const unsigned i = matches.first();
-      const std::uint64_t slot = bucket->slots[i].load(std::memory_order_relaxed);
+      const std::uint64_t slot = slots[i].load(std::memory_order_relaxed);
       const ChunkAddress address = slot_address(slot);
       const std::byte* chunk = item(address);
       __builtin_prefetch(chunk + sizeof(Bucket));
       if (address == kNoChunk || !has_key(chunk, address, key)) continue;
-      return {Probe::kFound, address, slot, const_cast<std::atomic<std::uint64_t>*>(&bucket->slots[i])};
+      return {Probe::kFound, address, slot, const_cast<std::atomic<std::uint64_t>*>(&slots[i])};
     }
-    const Bucket* next = next_of(word);
+    const OverflowBucket* next = next_of(word);
     if (next == nullptr) break;
     word = next->word.load(std::memory_order_relaxed);
     if (!still_valid(ticket)) return {};  // a link is followed only once it is known to have been one
-    bucket = next;
+    slots = next->slots;
+    matches = match_tags(*next, slot_tag(hash));
   }
   if (!still_valid(ticket)) return {};
   const std::size_t count = bucket_count_.load(std::memory_order_acquire);

@@ -1,36 +1,50 @@
 #include "store/slab_classes.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "base/assert.h"
 
 namespace ringcached::store {
 namespace {
 
-constexpr std::size_t kStepsPerDoubling = 8;
+// Pages per arena from which half as large steps pay. They save 1.9 and 0.8 % of the memory of items beyond
+// 256 bytes; items whose sizes lie within four doublings are then in 32 and 64 more classes, each with half a
+// page unused and with queues of its own.
+constexpr std::size_t kPagesForMiddleSteps = 2048;
+constexpr std::size_t kPagesForFineSteps = 4096;
 
-// The largest chunk that goes as often into a page as `bytes` does: what would be the page's rest goes to the
-// chunks.
-constexpr std::size_t fit_to_page(std::size_t bytes) {
-  return kPageBytes / (kPageBytes / bytes) / kGranuleBytes * kGranuleBytes;
+// The largest chunk of which `chunks` go into a page.
+constexpr std::size_t largest_chunk(std::size_t chunks) {
+  return kPageBytes / chunks / kGranuleBytes * kGranuleBytes;
 }
 
 }  // namespace
 
-SlabClasses::SlabClasses() {
+unsigned SlabClasses::steps_for(std::size_t pages_per_arena) {
+  if (pages_per_arena >= kPagesForFineSteps) return kStepsMax;
+  return pages_per_arena >= kPagesForMiddleSteps ? kStepsMax / 2 : kStepsMin;
+}
+
+SlabClasses::SlabClasses(unsigned steps) {
+  RC_CHECK(std::has_single_bit(steps) && steps >= kStepsMin && steps <= kStepsMax);
   const auto add = [this](std::size_t bytes) {
     RC_CHECK(count_ < kClassesMax);
     chunk_bytes_[++count_] = static_cast<std::uint32_t>(bytes);
   };
   add(kChunkBytesMin);
-  for (std::size_t low = kChunkBytesMin; low < kChunkBytesMax / 2; low *= 2) {
-    const std::size_t step =
-        low / kStepsPerDoubling < kGranuleBytes ? kGranuleBytes : low / kStepsPerDoubling;
-    for (std::size_t bytes = low + step; bytes <= low * 2; bytes += step) add(fit_to_page(bytes));
-  }
-  // In the last doubling a page holds 16 to 8 chunks: equal steps would leave out some of these counts.
-  constexpr std::size_t kChunksLast = kPageBytes / kChunkBytesMax;
-  static_assert(kChunksLast == kStepsPerDoubling);
-  for (std::size_t chunks = kChunksLast * 2 - 1; chunks >= kChunksLast; --chunks) {
-    add(kPageBytes / chunks / kGranuleBytes * kGranuleBytes);
+  for (std::size_t low = kChunkBytesMin; low < kChunkBytesMax; low *= 2) {
+    const std::size_t chunks_low = kPageBytes / low, chunks_high = chunks_low / 2;
+    if (chunks_high <= steps) {
+      // A page holds so few that equal steps would leave out some of the counts.
+      for (std::size_t chunks = chunks_low - 1; chunks >= chunks_high; --chunks) add(largest_chunk(chunks));
+    } else {
+      // What would be the page's rest goes to the chunks.
+      const std::size_t step = std::max(low / steps, kGranuleBytes);
+      for (std::size_t bytes = low + step; bytes <= low * 2; bytes += step) {
+        add(largest_chunk(kPageBytes / bytes));
+      }
+    }
   }
 
   unsigned slab_class = 1;

@@ -1,6 +1,7 @@
 // What Store and StoreThread are made of. For the store's own files and the templates in store_read.h.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -110,7 +111,10 @@ struct Stamp {
 
 class StoreCore {
  public:
-  explicit StoreCore(const Options& wanted) : options(wanted) {}
+  explicit StoreCore(const Options& wanted)
+      : options(wanted),
+        classes(
+            SlabClasses::steps_for(wanted.memory_limit_bytes / kPageBytes / std::max(wanted.threads, 1U))) {}
   Status open();
   void open_arena(unsigned id, unsigned node);
 
@@ -226,7 +230,7 @@ class StoreCore {
 
   const Options options;
   std::atomic<bool> automove{true};
-  SlabClasses classes;
+  const SlabClasses classes;
   std::unique_ptr<PagePool> pool;
   std::byte* base = nullptr;
   std::unique_ptr<HashIndex> index;

@@ -30,7 +30,7 @@ EXTERNAL_HEADERS = (
     ("mimalloc.h", ("src/",), 1, "its interface changes between releases; one file knows it"),
     ("xxhash.h", ("src/base/hash.cc", "bench/"), 1, "one hash, seeded in one place"),
     ("numa.h", (), 0, "memory is bound by mbind; libnuma is no dependency"),
-    ("doctest/", ("tests/", "bench/bench_test.cc"), 0, "test code stays in tests/"),
+    ("doctest/", ("tests/", "bench/bench_test.cc", "bench/replay_test.cc"), 0, "test code stays in tests/"),
 )
 
 PUBLIC_HEADER_REASON = "public headers include the standard library and one another, so that they work for anyone"

@@ -1,7 +1,8 @@
 """Measures ringcached, memcached and the null server interleaved in one run and prints a table of ratios.
 
 Each server has one worker and is pinned to core 0; the load comes from core 1. The figure that counts is the server's
-CPU time per operation: it stays comparable on a machine with other work, where operations per second do not."""
+CPU time per operation: it stays comparable on a machine with other work, where operations per second do not.
+`bench traces` measures hit ratios instead (`bench traces --help`)."""
 
 import argparse
 import datetime
@@ -12,6 +13,7 @@ import shutil
 import signal
 import sys
 
+import traces
 from measure import Harness, Workload, progress
 from processes import BenchError, find_programs
 from tables import print_tables
@@ -143,10 +145,12 @@ def interrupt(*_):
 
 def main(arguments):
     signal.signal(signal.SIGTERM, interrupt)
-    options = parse_arguments(arguments)
-    if options.selftest:
-        use_selftest_options(options)
     try:
+        if arguments[:1] == ["traces"]:
+            return traces.main(arguments[1:])
+        options = parse_arguments(arguments)
+        if options.selftest:
+            use_selftest_options(options)
         report = measure_all(options)
         print_tables(report)
         if options.json:

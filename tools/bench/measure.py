@@ -13,6 +13,8 @@ from processes import CLIENT_CORE, BenchError, Server, confine, end_process, run
 
 # More bytes of values than this are not preloaded for one workload: the keys become fewer.
 PRELOAD_BYTES_MAX = 256 * 1024 * 1024
+# Stored before the memory of items is measured.
+WARM_ITEMS = 1000
 RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10", "multiget": "0:1"}
 # The letter before the kind of a workload, and the dialect of the generator it stands for.
 DIALECTS = {"": "classic", "b": "binary", "m": "meta"}
@@ -227,8 +229,15 @@ class Harness:
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
+    def warm_up(self, server, value_bytes, key_bytes, items):
+        """Some of the items, and traffic until the buffers of connections have been in use: they are a constant of the
+        server's configuration and no memory of items."""
+        self.generate(server, value_bytes, "--preload-only", "--key-bytes", str(key_bytes), keys=items)
+        self.generate(server, value_bytes, "--key-bytes", str(key_bytes), "--ratio", "1:1", "--operations", "20000",
+                      keys=items)
+
     def memory(self, items):
-        """Growth of resident memory per item, for three sizes of key and value."""
+        """Growth of resident memory per item after the first ones, for three sizes of key and value."""
         results = []
         for key_bytes, value_bytes in ((16, 32), (36, 224), (44, 1030)):
             entry = {"key_bytes": key_bytes, "value_bytes": value_bytes, "items": items, "servers": {}}
@@ -236,6 +245,8 @@ class Harness:
                 if name == "null":
                     continue
                 with Server(program, value_bytes, memory_mb=4096) as server:
+                    warm = min(items // 2, WARM_ITEMS)
+                    self.warm_up(server, value_bytes, key_bytes, warm)
                     before = server.rss_bytes()
                     self.generate(server, value_bytes, "--preload-only", "--key-bytes", str(key_bytes), keys=items)
                     checked = self.generate(server, value_bytes, "--key-bytes", str(key_bytes), "--verify",
@@ -243,8 +254,8 @@ class Harness:
                     growth = server.rss_bytes() - before
                 if checked["hits"] != items:
                     self.fault(f"{name}: {checked['hits']} of {items} items of {key_bytes}+{value_bytes} are there")
-                entry["servers"][name] = growth / items
-                progress(f"memory {key_bytes}+{value_bytes} {name}: {growth / items:.1f} bytes per item")
+                entry["servers"][name] = growth / (items - warm)
+                progress(f"memory {key_bytes}+{value_bytes} {name}: {growth / (items - warm):.1f} bytes per item")
             results.append(entry)
         return results
 

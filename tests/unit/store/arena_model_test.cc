@@ -19,25 +19,27 @@ unsigned draw(std::mt19937& random, unsigned below) {
 }
 
 // Seeded; the seed is printed with every failure.
-void run_model(unsigned seed, const Arena::Options& base) {
+void run_model(unsigned seed, const Arena::Options& base, unsigned class_steps = SlabClasses::kStepsMin) {
   CAPTURE(seed);
   std::mt19937 random(seed);
   Arena::Options second = base;
   second.id = 1;
-  FakeOwner owner({.limit_bytes = 6 * kPageBytes}, {base, second});
+  FakeOwner owner({.limit_bytes = 6 * kPageBytes}, {base, second}, class_steps);
+  const unsigned last_class = owner.classes.count();
   std::vector<std::pair<ChunkAddress, std::uint32_t>> known;  // heads and numbers, some gone since
   std::vector<Chunk> held;
   const auto live = [&](const std::pair<ChunkAddress, std::uint32_t>& each) {
     const auto found = owner.items.find(each.first);
     return found != owner.items.end() && found->second.number == each.second;
   };
-  const unsigned few_classes[] = {2, 9, 30, 60, 68, 77};
+  const unsigned few_classes[] = {2, 9, 30, 60, 68, last_class};
   for (int step = 0; step < 8000; ++step) {
     Arena& arena = *owner.arenas[draw(random, 2)];
-    const unsigned slab_class = draw(random, 8) == 0 ? 1 + draw(random, 77) : few_classes[draw(random, 6)];
+    const unsigned slab_class =
+        draw(random, 8) == 0 ? 1 + draw(random, last_class) : few_classes[draw(random, 6)];
     const unsigned what = draw(random, 100);
     if (what < 60) {
-      const std::vector<unsigned> parts(draw(random, 10) == 0 ? draw(random, 6) : 0, 77);
+      const std::vector<unsigned> parts(draw(random, 10) == 0 ? draw(random, 6) : 0, last_class);
       const ChunkAddress head = owner.store_chain(arena, slab_class, parts, draw(random, 9) == 0);
       if (head != kNoChunk) known.emplace_back(head, owner.items.at(head).number);
     } else if (what < 90 && !known.empty()) {
@@ -90,6 +92,10 @@ void run_model(unsigned seed, const Arena::Options& base) {
 TEST_SUITE("arena model") {
   TEST_CASE("random work keeps items whole, apart and accounted for") {
     for (unsigned seed = 1; seed <= 5; ++seed) run_model(seed, {});
+  }
+  TEST_CASE("the same with finer classes") {
+    for (unsigned seed = 11; seed <= 12; ++seed) run_model(seed, {}, 16);
+    for (unsigned seed = 13; seed <= 15; ++seed) run_model(seed, {}, SlabClasses::kStepsMax);
   }
   TEST_CASE("the same in LRU order") {
     for (unsigned seed = 21; seed <= 22; ++seed) run_model(seed, {.lru = true});

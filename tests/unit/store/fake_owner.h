@@ -25,7 +25,9 @@ struct FakeItem {
 
 class FakeOwner final : public ItemOwner {
  public:
-  FakeOwner(const PagePoolOptions& pool_options, const std::vector<Arena::Options>& arena_options) {
+  FakeOwner(const PagePoolOptions& pool_options, const std::vector<Arena::Options>& arena_options,
+            unsigned class_steps = SlabClasses::kStepsMin)
+      : classes(class_steps) {
     auto made = PagePool::create(pool_options);
     REQUIRE(made.is_ok());
     pool = std::move(made.value());

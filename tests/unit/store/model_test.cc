@@ -310,6 +310,12 @@ TEST_SUITE("store model") {
     Model(base_options(), true, 1).run(kCommands);
   }
 
+  TEST_CASE("ample memory, in fine size classes") {
+    Options options = base_options();
+    options.memory_limit_bytes = options.threads * (std::size_t{1} << 30);
+    Model(options, true, 6).run(kCommands);
+  }
+
   TEST_CASE("without ids") {
     Options options = base_options();
     options.cas = false;
