@@ -212,12 +212,12 @@ TEST_SUITE("ring_readiness") {
     }
   }
 
-  TEST_CASE_TEMPLATE("a waiting send ends by cancel, and by the peer's reset", Backend, Uring, Epoll) {
+  TEST_CASE_TEMPLATE("a waiting send ends by cancel, and by the peer's end", Backend, Uring, Epoll) {
     if (skipped<Backend>()) return;
     const auto ring = make_ring<Backend>();
     REQUIRE(ring != nullptr);
-    const Loopback loopback;
-    auto [client, server] = loopback.pair();
+    // Not TCP, which may find room by itself.
+    auto [client, server] = unix_pair();
     fill(*ring, server.get());
     ring->send(server.get(), std::string_view("never"), kSend);
     CHECK(wait_for_one(*ring, 10ms) == 0);
@@ -228,8 +228,6 @@ TEST_SUITE("ring_readiness") {
       CHECK(completion.result == (completion.token == kSend ? -ECANCELED : 0));
     ring->send(server.get(), std::string_view("never"), kSend);
     CHECK(wait_for_one(*ring, 10ms) == 0);
-    const linger abort{1, 0};
-    setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
     client.reset();
     const auto failed = collect(*ring, 1);
     REQUIRE(failed.size() == 1);
