@@ -1,4 +1,5 @@
-// ringcached's engine as a library: a completion-driven TCP, UNIX-socket and UDP server.
+// ringcached's engine as a library: a completion-driven TCP, UNIX-socket and UDP server on io_uring, or on
+// epoll where that is forbidden.
 //
 // One acceptor thread owns a ring with multishot accepts and hands each accepted descriptor to a worker; each
 // worker is one thread with one ring, one receive-buffer ring and any number of connections. The user
@@ -219,6 +220,9 @@ class NetworkHandler {
 };
 
 enum class Handoff : std::uint8_t { kMessageRing, kEventfd };
+// The kernel interface. kAuto: io_uring, and epoll where io_uring is not available.
+enum class IoBackend : std::uint8_t { kAuto, kUring, kEpoll };
+// Of io_uring; epoll has no levels.
 enum class IoLevel : std::uint8_t { kAuto, k6_1, k6_12, k6_18 };
 
 struct ListenAddress {
@@ -235,6 +239,7 @@ struct NetworkOptions {
   unsigned workers = 0;     // 0: one per CPU of the affinity mask
   bool pin_workers = true;  // to the CPUs of the affinity mask given to the process, in order
   Handoff handoff = Handoff::kMessageRing;
+  IoBackend io_backend = IoBackend::kAuto;
   IoLevel io_level = IoLevel::kAuto;
   unsigned connections_max = 1024;
   bool refuse_fast = true;   // at the limit: send the refusal line and close; else stop accepting
@@ -253,6 +258,7 @@ struct NetworkOptions {
 
 // The figures `stats` shows; sums over all threads at the time of the call.
 struct NetworkStats {
+  IoBackend io_backend = IoBackend::kUring;  // in use: not kAuto
   std::uint64_t current_connections = 0, total_connections = 0, rejected_connections = 0;
   std::uint64_t connection_structures = 0;
   std::uint64_t bytes_read = 0, bytes_written = 0;
@@ -297,6 +303,8 @@ class Network {
   virtual void join() = 0;
 
   virtual unsigned workers() const = 0;
+  // Why epoll is in use although IoBackend::kAuto was asked for: the cause by name and the remedy. Else ok.
+  virtual Status io_fallback() const = 0;
   virtual NetworkStats stats() const = 0;
   virtual std::vector<ConnectionInfo> connections() const = 0;
   // Bound addresses, with the real port where 0 was asked.

@@ -15,7 +15,6 @@
 namespace ringcached::config {
 
 enum class Protocol : std::uint8_t { kAuto, kAscii, kBinary };
-enum class IoBackend : std::uint8_t { kAuto, kUring };
 enum class Numa : std::uint8_t { kAuto, kOff };
 enum class Eviction : std::uint8_t { kS3Fifo, kLru };
 

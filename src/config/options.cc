@@ -19,7 +19,7 @@ constexpr std::int64_t kIntMax = std::numeric_limits<int>::max();
 constexpr int kUsageExit = 64;
 
 constexpr std::array<std::string_view, 3> kProtocolNames = {"auto", "ascii", "binary"};
-constexpr std::array<std::string_view, 2> kBackendNames = {"auto", "uring"};
+constexpr std::array<std::string_view, 3> kBackendNames = {"auto", "uring", "epoll"};
 constexpr std::array<std::string_view, 4> kLevelNames = {"auto", "6.1", "6.12", "6.18"};
 constexpr std::array<std::string_view, 2> kHandoffNames = {"msg_ring", "eventfd"};
 constexpr std::array<std::string_view, 2> kNumaNames = {"auto", "off"};
@@ -33,7 +33,7 @@ constexpr std::string_view kMoverReason =
 
 // clang-format off
 constexpr Section kSections[] = {
-    {"network", "Network"},     {"threads", "Threads"},   {"io", "io_uring"},
+    {"network", "Network"},     {"threads", "Threads"},   {"io", "Kernel interface"},
     {"memory", "Memory"},       {"store", "Store"},       {"commands", "Commands"},
     {"auth", "Authentication"}, {"stats", "Statistics"},    {"process", "Process"},
     {"compat", "Accepted for memcached's users, without effect"},
@@ -109,10 +109,12 @@ constexpr Option kOptions[] = {
      .help = "place workers and item memory by NUMA node"},
 
     {.key = "io.backend", .type = Type::kEnum, .field = field<&Config::io, &IoConfig::backend>(),
-     .long_flag = "io", .names = kBackendNames, .help = "kernel interface of the engine"},
+     .long_flag = "io", .names = kBackendNames,
+     .help = "kernel interface of the engine; auto: io_uring, and epoll with a warning where io_uring is not "
+             "available; uring: refuse to start there; epoll: leave io_uring alone"},
     {.key = "io.level", .type = Type::kEnum, .field = field<&Config::io, &IoConfig::level>(),
      .long_flag = "io-level", .names = kLevelNames,
-     .help = "highest kernel feature tier to use; auto: what the kernel has"},
+     .help = "highest kernel feature tier of io_uring to use; auto: what the kernel has"},
     {.key = "io.handoff", .type = Type::kEnum, .field = field<&Config::io, &IoConfig::handoff>(),
      .long_flag = "handoff", .names = kHandoffNames,
      .help = "how an accepted connection reaches its worker"},

@@ -77,6 +77,10 @@ void BufferBlock::on_filled(std::uint16_t id) {
   unpoison(buffer(id).data(), bytes_each_);
 }
 
+void BufferBlock::hide(std::uint16_t id) {
+  poison(buffer(id).data(), bytes_each_);
+}
+
 void BufferBlock::stage(std::uint16_t id, unsigned offset) {
   RC_DCHECK(id < count_);
   abi::BufferEntry& entry = entries_[(tail_ + offset) & (count_ - 1)];

@@ -46,6 +46,8 @@ class BufferBlock {
   // The buffer of a completion just reaped: readable until it is given back. To be called if
   // RC_POISONS_BUFFERS.
   void on_filled(std::uint16_t id);
+  // The opposite, for a buffer that is not lent to a kernel but lies unused. To be called likewise.
+  void hide(std::uint16_t id);
   unsigned count() const { return count_; }
 
  private:

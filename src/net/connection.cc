@@ -12,6 +12,8 @@ using State = PublishedConnection::State;
 
 // How long a peer may take nothing of the last replies before its connection is cut.
 constexpr std::chrono::seconds kDrainStall{10};
+// After so many turns a ring has reported what had arrived (Ring::submit_and_wait).
+constexpr std::uint32_t kSettlingTurns = 2;
 // How long the peer's end of stream is awaited after ours.
 constexpr std::chrono::milliseconds kLinger{500};
 
@@ -330,10 +332,12 @@ void ClientConnection::close_now(CloseReason reason) {
 
 bool ClientConnection::stop_if_served(std::uint32_t stop_turn) {
   if (lifetime_ != Lifetime::kOpen || blocked_ || input_pending_ || receive_ != Receive::kArmed) return true;
-  // The receive must have lived through one whole call to the kernel since, and not have been cut by a full
-  // buffer.
+  // The receive must have lived through kSettlingTurns calls of the ring since, and not have been cut by a
+  // full buffer.
   const std::uint32_t turn = context_->turn;
-  if (turn == stop_turn || armed_turn_ == turn || full_turn_ == turn) return false;
+  for (const std::uint32_t since : {stop_turn, armed_turn_, full_turn_}) {
+    if (turn - since < kSettlingTurns) return false;
+  }
   // Nothing to lose on a connection that was quiet for as long as we would linger.
   const bool quiet = context_->wheel.now() - progress_tick_ > context_->ticks(kLinger);
   if (quiet && unsent() == 0 && !sending()) {

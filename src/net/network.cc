@@ -12,6 +12,7 @@
 #include <atomic>
 #include <bit>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "base/topology.h"
 #include "net/acceptor.h"
 #include "net/listener.h"
+#include "net/ring_epoll.h"
 #include "net/ring_uring.h"
 #include "net/worker.h"
 
@@ -106,19 +108,24 @@ class NetworkImplementation final : public Network {
   void stop() override;
   void join() override;
   unsigned workers() const override { return options_.workers; }
+  Status io_fallback() const override { return io_fallback_; }
   NetworkStats stats() const override;
   std::vector<ConnectionInfo> connections() const override;
   std::vector<ListenAddress> bound() const override { return bound_; }
 
  private:
+  using MakeRing = std::function<Result<std::unique_ptr<Ring>>(const RingOptions&)>;
   Status create_rings();
+  Status create_urings();
+  Status create_rings_by(const MakeRing& make);
   Status start_workers(StartGate& gate);
   void run_worker(Worker& worker, unsigned cpu, StartGate& gate);
   void run_acceptor(StartGate& gate);
   void stop_workers_directly();
 
-  NetworkOptions options_;
+  NetworkOptions options_;  // after create() with what was chosen instead of the automatic values
   NetworkHandler& handler_;
+  Status io_fallback_;
   std::vector<Listener> listeners_;         // until start() gives them to the acceptor
   std::vector<Listener> datagram_sockets_;  // of each address one for each worker; until start()
   std::vector<ListenerInfo> listener_infos_;
@@ -160,22 +167,40 @@ Status NetworkImplementation::create() {
 }
 
 Status NetworkImplementation::create_rings() {
+  if (options_.io_backend != IoBackend::kEpoll) {
+    Status status = create_urings();
+    if (status || options_.io_backend == IoBackend::kUring) {
+      options_.io_backend = IoBackend::kUring;
+      return status;
+    }
+    io_fallback_ = std::move(status);
+    options_.io_backend = IoBackend::kEpoll;
+  }
+  return create_rings_by(create_epoll_ring);
+}
+
+Status NetworkImplementation::create_urings() {
   const Features features = probe_features(options_.io_level);
   if (!features.available) return features.reason;
+  return create_rings_by([&](const RingOptions& sizes) { return create_uring(sizes, features); });
+}
+
+Status NetworkImplementation::create_rings_by(const MakeRing& make) {
   RingOptions ring_options;
   ring_options.submission_entries = options_.ring_entries;
   ring_options.completion_entries = options_.ring_entries * kCompletionsPerSubmission;
   ring_options.receive_buffers = options_.receive_buffers;
   ring_options.receive_buffer_bytes = options_.receive_buffer_bytes;
+  worker_rings_.clear();
   for (unsigned i = 0; i < options_.workers; ++i) {
-    auto ring = create_uring(ring_options, features);
+    auto ring = make(ring_options);
     if (!ring) return ring.status();
     worker_rings_.push_back(std::move(ring.value()));
   }
   ring_options.submission_entries = std::min(options_.ring_entries, kAcceptorSubmissions);
   ring_options.completion_entries = ring_options.submission_entries * kCompletionsPerSubmission;
   ring_options.receive_buffers = 0;
-  auto ring = create_uring(ring_options, features);
+  auto ring = make(ring_options);
   if (!ring) return ring.status();
   acceptor_ring_ = std::move(ring.value());
   return {};
@@ -272,6 +297,7 @@ void NetworkImplementation::join() {
 
 NetworkStats NetworkImplementation::stats() const {
   NetworkStats stats;
+  stats.io_backend = options_.io_backend;
   if (!serving_.load(std::memory_order_acquire)) return stats;
   for (const auto& worker : workers_) {
     const WorkerCounters& counters = worker->counters();

@@ -1,8 +1,8 @@
 // The seam to the kernel: everything the engine asks of it passes here.
 //
-// Implementations: io_uring (ring_uring.cc), a simulated ring for tests (tests/support/sim_ring.h); epoll
-// later. The implementation is chosen at start. Calls are coarse (one per operation queued, one per batch
-// reaped, one per turn), so that an indirect call does not show.
+// Implementations: io_uring (ring_uring.cc), epoll (ring_epoll.cc), a simulated ring for tests
+// (tests/support/sim_ring.h). The implementation is chosen at start. Calls are coarse (one per operation
+// queued, one per batch reaped, one per turn), so that an indirect call does not show.
 //
 // Threads: a Ring belongs to the thread that called enable(). From outside only wake() may be called, and the
 // ring may be named as the target of another ring's post().
@@ -102,8 +102,9 @@ class Ring {
   // Submits what is queued and waits until at least `completions_min` completions can be reaped or `timeout`
   // is over (zero: do not wait; max(): no limit). Returns 0, or a negated errno the caller treats as "go on"
   // (-EINTR, -EAGAIN, -EBUSY, -ETIME); anything else is a bug in the caller or a dead ring. 0 promises no
-  // completion: a wait that ended early after submitting something is a 0, too. At most one system call, none
-  // when there is nothing to submit, to wait for or to fetch.
+  // completion: a wait that ended early after submitting something is a 0, too. What has arrived by the time
+  // of a call is there to be reaped after it or, at the latest, after the next one. With io_uring at most one
+  // system call, none when there is nothing to submit, to wait for or to fetch.
   virtual int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) = 0;
   // Copies up to out.size() completions out, oldest first; returns how many.
   virtual unsigned reap(std::span<Completion> out) = 0;

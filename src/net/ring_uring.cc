@@ -1,8 +1,6 @@
 #include "net/ring_uring.h"
 
 #include <liburing.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -13,7 +11,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -22,6 +19,7 @@
 #include "base/assert.h"
 #include "net/buffer_block.h"
 #include "net/ring_abi.h"
+#include "net/socket_ring.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define RC_THREAD_SANITIZER 1
@@ -44,8 +42,6 @@ constexpr unsigned kSubmissionEntriesMin = 64;  // below it a ring is not worth 
 // a while: a quick restart has to wait for it.
 constexpr int kMemoryAttempts = 10;
 constexpr unsigned kMemoryPauseUs = 100'000;
-constexpr unsigned kReceiveBuffersMax = 1U << 15;   // the kernel's limit for a buffer ring
-constexpr std::size_t kSendBytesMax = 0x7FFF'F000;  // the kernel's limit for one transfer (MAX_RW_COUNT)
 
 // The flags are copied as they are.
 static_assert(Completion::kHasBuffer == IORING_CQE_F_BUFFER && Completion::kMore == IORING_CQE_F_MORE);
@@ -64,11 +60,7 @@ void store_release(T* shared, T value) {
   __atomic_store_n(shared, value, __ATOMIC_RELEASE);
 }
 
-int result_of(int return_value) {
-  return return_value < 0 ? -errno : return_value;
-}
-
-class UringRing final : public Ring {
+class UringRing final : public SocketRing {
  public:
   explicit UringRing(const Features& features)
       : registered_ring_wanted_(features.registered_ring),
@@ -94,11 +86,6 @@ class UringRing final : public Ring {
   void return_buffers(std::span<const std::uint16_t> ids) override { buffers_.give_back(ids); }
   int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) override;
   unsigned reap(std::span<Completion> out) override;
-  int close_socket(int socket) override;
-  int shutdown_socket(int socket, int how) override;
-  int configure_accepted(int socket, bool tcp) override;
-  int peer_address(int socket, sockaddr_storage& address, socklen_t& length) override;
-  int send_now(int socket, std::span<const char> data) override;
 
  private:
   io_uring_sqe* queue(std::uint8_t opcode, int descriptor, Token token);
@@ -391,38 +378,6 @@ unsigned UringRing::reap(std::span<Completion> out) {
   return count;
 }
 
-// --- Descriptor calls
-
-int UringRing::close_socket(int socket) {
-  return result_of(close(socket));
-}
-
-int UringRing::shutdown_socket(int socket, int how) {
-  return result_of(shutdown(socket, how));
-}
-
-int UringRing::configure_accepted(int socket, bool tcp) {
-  const int on = 1;
-  if (!tcp) {
-    int type = 0;
-    socklen_t length = sizeof(type);
-    return result_of(getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length));
-  }
-  if (setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0) return -errno;
-  return result_of(setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)));
-}
-
-int UringRing::peer_address(int socket, sockaddr_storage& address, socklen_t& length) {
-  length = sizeof(address);
-  return result_of(getpeername(socket, reinterpret_cast<sockaddr*>(&address), &length));
-}
-
-int UringRing::send_now(int socket, std::span<const char> data) {
-  const std::size_t bytes = std::min(data.size(), kSendBytesMax);
-  const ssize_t sent = ::send(socket, data.data(), bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
-  return sent < 0 ? -errno : static_cast<int>(sent);
-}
-
 void halve(RingOptions& sizes) {
   sizes.submission_entries /= 2;
   sizes.completion_entries = std::max(sizes.completion_entries / 2, sizes.submission_entries);
@@ -432,16 +387,7 @@ void halve(RingOptions& sizes) {
 
 Result<std::unique_ptr<Ring>> create_uring(const RingOptions& options, const Features& features) {
   if (!features.available) return features.reason;
-  const bool buffers_valid = options.receive_buffers == 0 || (std::has_single_bit(options.receive_buffers) &&
-                                                              options.receive_buffers <= kReceiveBuffersMax &&
-                                                              options.receive_buffer_bytes != 0);
-  if (options.submission_entries == 0 || options.completion_entries < options.submission_entries ||
-      !buffers_valid) {
-    return Status(
-        StatusCode::kInvalidArgument,
-        "ring sizes: submission_entries must be at least 1 and at most completion_entries; receive_buffers "
-        "must be 0 or a power of two up to 32768, of at least 1 byte each");
-  }
+  if (Status status = check_sizes(options); !status) return status;
   int result = -ENOMEM;
   for (int attempt = 0; attempt < kMemoryAttempts && result == -ENOMEM; ++attempt) {
     if (attempt != 0) usleep(kMemoryPauseUs);

@@ -107,6 +107,11 @@ class Process {
   }
 
   Status announce() {
+    if (const Status fallback = server_->network().io_fallback(); !fallback) {
+      say("warning: " + fallback.message() +
+          "; serving with epoll instead, which costs more processor time (--io=epoll chooses it without this "
+          "warning)");
+    }
     if (!config_.process.pidfile.empty()) {
       auto pidfile = PidFile::create(config_.process.pidfile);
       if (!pidfile) return pidfile.status();
@@ -212,12 +217,19 @@ int run(const config::Run& command_line, int argc, const char* const* argv) {
 }
 
 int print_features(const config::Config& config) {
+  if (config.io.backend == IoBackend::kEpoll) {
+    std::printf("backend: epoll, as io.backend says; io_uring was not looked at\n");
+    return EXIT_SUCCESS;
+  }
   const IoFeatures features = probe_io_features(config.io.level);
   if (!features.available) {
-    std::printf("io_uring: not available\n%s\n", features.reason.message().c_str());
-    return EXIT_FAILURE;
+    const bool falls_back = config.io.backend == IoBackend::kAuto;
+    std::printf("backend: %s\nio_uring: not available\n%s\n",
+                falls_back ? "epoll" : "none, for io.backend insists on io_uring",
+                features.reason.message().c_str());
+    return falls_back ? EXIT_SUCCESS : EXIT_FAILURE;
   }
-  std::printf("io_uring: available, level %s\n", net::level_name(features.level));
+  std::printf("backend: io_uring\nio_uring: available, level %s\n", net::level_name(features.level));
   for (const IoFeatures::Entry& entry : features.entries) {
     std::printf("  %-36s %-3s %s\n", entry.name.c_str(), entry.present ? "yes" : "no", entry.note.c_str());
   }

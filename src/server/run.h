@@ -9,7 +9,8 @@ namespace ringcached::server {
 // SIGHUP.
 int run(const config::Run& command_line, int argc, const char* const* argv);
 
-// What the kernel offers, and why io_uring is off if it is: to stdout. Exit status 0 if it can serve.
+// The interface in use, what the kernel offers, and why io_uring is off if it is: to stdout. Exit status 0 if
+// it can serve.
 int print_features(const config::Config& config);
 
 }  // namespace ringcached::server

@@ -89,7 +89,10 @@ constexpr Row kProcessRows[] = {
     state("uptime", [](const Snapshot& s) -> std::uint64_t { return s.now - kCacheTimeStart; }),
     state("time", [](const Snapshot& s) { return static_cast<std::uint64_t>(s.wall_seconds); }),
     text("version", [](const Snapshot&) { return std::string(kProtocolVersion); }),
-    text("libevent", [](const Snapshot&) { return std::string("io_uring"); }),
+    text("libevent",
+         [](const Snapshot& s) {
+           return std::string(s.network.io_backend == IoBackend::kEpoll ? "epoll" : "io_uring");
+         }),
     state("pointer_size", [](const Snapshot&) -> std::uint64_t { return 8 * sizeof(void*); }),
     text("rusage_user", [](const Snapshot&) { return cpu_time(resources().ru_utime); }),
     text("rusage_system", [](const Snapshot&) { return cpu_time(resources().ru_stime); }),

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import process, tap, wire
+from harness import forbid_io_uring, process, tap, wire
 
 suite = tap.Suite()
 
@@ -166,7 +166,65 @@ def help_and_version(options):
 def features(options):
     status, output, _ = process.run_to_end(options, ["--features"])
     assert status == 0, status
-    assert "6.1" in output and "io_uring" in output.lower(), output
+    assert "backend: io_uring" in output and "6.1" in output, output
+    status, output, _ = process.run_to_end(options, ["--features", "--io=epoll"])
+    assert status == 0 and output.startswith("backend: epoll"), (status, output)
+
+
+def disabled_by_sysctl():
+    try:
+        return pathlib.Path("/proc/sys/kernel/io_uring_disabled").read_text(encoding="ascii").strip() != "0"
+    except OSError:
+        return False
+
+
+def assert_names_cause(text):
+    """Where the sysctl forbids io_uring as well, it is named, for it would have to be set first."""
+    cause = "kernel.io_uring_disabled" if disabled_by_sysctl() else "seccomp"
+    for part in ("io_uring is not available", cause):
+        assert part in text, (part, text)
+
+
+@suite.test("io_uring forbidden: the server falls back to epoll with one warning that names cause and remedy")
+def fallback_to_epoll(options):
+    with process.Server(forbid_io_uring.options_under(options, "refuse"), ["-v"]) as server:
+        assert server.stats()["libevent"] == "epoll", server.stats()["libevent"]
+        with server.connect() as connection:
+            assert connection.set("k", b"v") == "STORED"
+        warnings = [line for line in server.stderr().decode().splitlines() if "io_uring" in line]
+        assert len(warnings) == 1, warnings
+        assert_names_cause(warnings[0])
+        for part in ("warning:", "epoll", "--io=epoll"):
+            assert part in warnings[0], (part, warnings[0])
+
+
+@suite.test("io_uring forbidden: --io=uring refuses to start, --features tells what --io=auto does")
+def no_fallback(options):
+    forbidden = forbid_io_uring.options_under(options, "refuse")
+    line = refusal(forbidden, process.privileges() + ["--io=uring", "-l", "127.0.0.1", "-p", str(free_port())])
+    assert_names_cause(line)
+    status, output, _ = process.run_to_end(forbidden, ["--features"])
+    assert status == 0 and "backend: epoll" in output, (status, output)
+    assert_names_cause(output)
+    status, output, _ = process.run_to_end(forbidden, ["--features", "--io=uring"])
+    assert status == 1 and "backend: none" in output, (status, output)
+    assert_names_cause(output)
+
+
+@suite.test("--io=epoll makes no call of io_uring and warns of nothing")
+def epoll_alone(options):
+    with process.Server(forbid_io_uring.options_under(options, "kill"), ["--io=epoll"]) as server:
+        assert server.stats()["libevent"] == "epoll", server.stats()["libevent"]
+        assert server.stderr() == b"", server.stderr()
+
+
+@suite.test("--io=auto takes io_uring where it is to be had")
+def uring_preferred(options):
+    if "backend: io_uring" not in process.run_to_end(options, ["--features"])[1]:
+        raise tap.Skip("io_uring is not available here")
+    with process.Server(options) as server:
+        assert server.stats()["libevent"] == "io_uring", server.stats()["libevent"]
+        assert b"epoll" not in server.stderr(), server.stderr()
 
 
 @suite.test("--print-config is a file that gives the same settings again")

@@ -23,6 +23,7 @@ class FakeNetwork final : public Network {
   void stop() override {}
   void join() override {}
   unsigned workers() const override { return 1; }
+  Status io_fallback() const override { return Status::ok(); }
   NetworkStats stats() const override {
     return {.bytes_read = 1234, .receive_buffers = 256, .receive_buffer_bytes = 256 * 16384};
   }

@@ -91,6 +91,7 @@ const std::vector<Accepted>& accepted() {
       {{"--no-pin"}, [](C c) { return !c.threads.pin; }},
       {{"--numa=off"}, [](C c) { return c.threads.numa == Numa::kOff; }},
       {{"--io=uring"}, [](C c) { return c.io.backend == IoBackend::kUring; }},
+      {{"--io=epoll"}, [](C c) { return c.io.backend == IoBackend::kEpoll; }},
       {{"--io-level", "6.1"}, [](C c) { return c.io.level == IoLevel::k6_1; }},
       {{"--io-level=6.12"}, [](C c) { return c.io.level == IoLevel::k6_12; }},
       {{"--io-level=6.18"}, [](C c) { return c.io.level == IoLevel::k6_18; }},

@@ -119,10 +119,11 @@ TEST_SUITE("datagram") {
     }
   }
 
-  TEST_CASE("the real kernel: payload, sender, truncation, an empty one, and the reply" *
-            doctest::skip(no_uring())) {
+  TEST_CASE_TEMPLATE("the real kernel: payload, sender, truncation, an empty one, and the reply", Backend,
+                     Uring, Epoll) {
+    if (skipped<Backend>()) return;
     for (const int family : {AF_INET, AF_INET6}) {
-      const auto ring = make_ring(small(4));
+      const auto ring = make_ring<Backend>(small(4));
       REQUIRE(ring != nullptr);
       const Socket server(family), client(family);
       if (!server.ready || !client.ready) continue;  // a machine without IPv6
@@ -179,8 +180,10 @@ TEST_SUITE("datagram") {
     }
   }
 
-  TEST_CASE("the real kernel: buffers run out, the receive ends, and goes on" * doctest::skip(no_uring())) {
-    const auto ring = make_ring(small(2));
+  TEST_CASE_TEMPLATE("the real kernel: buffers run out, the receive ends, and goes on", Backend, Uring,
+                     Epoll) {
+    if (skipped<Backend>()) return;
+    const auto ring = make_ring<Backend>(small(2));
     REQUIRE(ring != nullptr);
     const Socket server(AF_INET), client(AF_INET);
     const msghdr shape = datagram_shape();

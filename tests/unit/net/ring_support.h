@@ -2,10 +2,12 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "net/kernel_features.h"
+#include "net/ring_epoll.h"
 #include "net/ring_uring.h"
 
 namespace ringcached::net::testing {
@@ -31,6 +34,7 @@ class Descriptor {
     return *this;
   }
   int get() const { return value_; }
+  int release() { return std::exchange(value_, -1); }
   void reset() {
     if (value_ >= 0) close(value_);
     value_ = -1;
@@ -84,10 +88,39 @@ inline bool no_uring() {
   return !features().available;
 }
 
-inline std::unique_ptr<Ring> make_ring(const RingOptions& options = {}) {
-  auto ring = create_uring(options, features());
+// The implementations over the kernel, for cases that hold for each of them (TEST_CASE_TEMPLATE).
+struct Uring {
+  static bool available() { return !no_uring(); }
+  static Result<std::unique_ptr<Ring>> create(const RingOptions& options) {
+    return create_uring(options, features());
+  }
+};
+struct Epoll {
+  static bool available() { return true; }
+  static Result<std::unique_ptr<Ring>> create(const RingOptions& options) {
+    return create_epoll_ring(options);
+  }
+};
+// For the first line of such a case; aloud.
+template <typename Backend>
+bool skipped() {
+  if (!Backend::available()) MESSAGE("skipped: this kernel has no io_uring");
+  return !Backend::available();
+}
+
+template <typename Backend>
+std::unique_ptr<Ring> make_ring(const RingOptions& options = {}) {
+  auto ring = Backend::create(options);
   if (!ring || !ring.value()->enable()) return nullptr;
   return std::move(ring.value());
+}
+
+// As submit_and_wait(1, limit), again when interrupted: work that another ring of this thread has left behind
+// does that to system calls.
+inline int wait_for_one(Ring& ring, std::chrono::nanoseconds limit) {
+  int result = -EINTR;
+  while (result == -EINTR) result = ring.submit_and_wait(1, limit);
+  return result;
 }
 
 // Turns until at least `count` completions came, or patience is over.
@@ -116,3 +149,6 @@ inline std::string receive_exactly(int socket, std::size_t bytes) {
 }
 
 }  // namespace ringcached::net::testing
+
+TYPE_TO_STRING(ringcached::net::testing::Uring);
+TYPE_TO_STRING(ringcached::net::testing::Epoll);

@@ -61,11 +61,12 @@ class Receiver {
 }  // namespace
 
 TEST_SUITE("ring_threads") {
-  TEST_CASE("every post arrives once at the other thread's ring" * doctest::skip(no_uring())) {
-    const auto sender = make_ring();
+  TEST_CASE_TEMPLATE("every post arrives once at the other thread's ring", Backend, Uring, Epoll) {
+    if (skipped<Backend>()) return;
+    const auto sender = make_ring<Backend>();
     REQUIRE(sender != nullptr);
     // A small completion queue, so that posts meet a full one.
-    auto target = create_uring({.submission_entries = 8, .completion_entries = 16}, features());
+    auto target = Backend::create({.submission_entries = 8, .completion_entries = 16});
     REQUIRE(target.is_ok());
     int posted = 0, refused = 0;
     {
@@ -93,10 +94,11 @@ TEST_SUITE("ring_threads") {
     MESSAGE(posted, " posts arrived, ", refused, " refused with EOVERFLOW");
   }
 
-  TEST_CASE("what was written before a post is seen by who reaps it" * doctest::skip(no_uring())) {
-    const auto sender = make_ring();
+  TEST_CASE_TEMPLATE("what was written before a post is seen by who reaps it", Backend, Uring, Epoll) {
+    if (skipped<Backend>()) return;
+    const auto sender = make_ring<Backend>();
     REQUIRE(sender != nullptr);
-    auto target = create_uring({}, features());
+    auto target = Backend::create({});
     REQUIRE(target.is_ok());
     std::atomic<bool> enabled{false};
     std::string parcel;  // plain memory: handed over by the post alone
@@ -114,10 +116,11 @@ TEST_SUITE("ring_threads") {
     CHECK(seen == parcel);
   }
 
-  TEST_CASE("wakes from several threads are noticed and coalesced" * doctest::skip(no_uring())) {
-    const auto sender = make_ring();
+  TEST_CASE_TEMPLATE("wakes from several threads are noticed and coalesced", Backend, Uring, Epoll) {
+    if (skipped<Backend>()) return;
+    const auto sender = make_ring<Backend>();
     REQUIRE(sender != nullptr);
-    auto target = create_uring({}, features());
+    auto target = Backend::create({});
     REQUIRE(target.is_ok());
     {
       Receiver receiver(*target.value());
@@ -138,10 +141,11 @@ TEST_SUITE("ring_threads") {
     }
   }
 
-  TEST_CASE("a ring is created here, used there, destroyed here" * doctest::skip(no_uring())) {
+  TEST_CASE_TEMPLATE("a ring is created here, used there, destroyed here", Backend, Uring, Epoll) {
+    if (skipped<Backend>()) return;
     // More rings than one thread may register descriptors for (16).
     for (int round = 0; round < 20; ++round) {
-      auto ring = create_uring({.submission_entries = 8, .completion_entries = 16}, features());
+      auto ring = Backend::create({.submission_entries = 8, .completion_entries = 16});
       REQUIRE(ring.is_ok());
       int result = 0;
       std::thread([&] {

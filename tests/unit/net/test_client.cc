@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
@@ -215,6 +216,8 @@ void TestClient::reset() {
 
 NetworkOptions loopback_options(unsigned workers) {
   NetworkOptions options;
+  const char* backend = std::getenv("RINGCACHED_TEST_IO");
+  if (backend != nullptr && std::string_view(backend) == "epoll") options.io_backend = IoBackend::kEpoll;
   options.listeners.push_back({.host = "127.0.0.1"});
   options.workers = workers;
   options.ring_entries = 128;

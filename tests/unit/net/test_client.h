@@ -64,6 +64,7 @@ class LineServer final : public NetworkHandler {
   std::unique_ptr<Network> network_;
 };
 
+// On epoll if the environment says RINGCACHED_TEST_IO=epoll.
 NetworkOptions loopback_options(unsigned workers = 2);
 // An own directory in the place for such, removed with its files at the end.
 class TemporaryDirectory {
