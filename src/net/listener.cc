@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "net/address.h"
@@ -21,6 +23,23 @@ namespace {
 
 // With port 0: how often to try for a port that is free on all addresses of a name.
 constexpr int kEphemeralAttempts = 16;
+
+// The kernel takes the rings of a killed process apart some time after the process is gone, and as long as
+// one is left with an accept armed, its listening socket lives. Who starts again at once waits for that; who
+// finds another server there is told so a moment later.
+class TakenPatience {
+ public:
+  // Sleeps, unless the patience is over.
+  bool again() {
+    if (std::chrono::steady_clock::now() >= end_) return false;
+    std::this_thread::sleep_for(kPause);
+    return true;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kPatience{2000}, kPause{10};
+  const std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + kPatience;
+};
 
 struct AddressListDeleter {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
@@ -93,6 +112,12 @@ void set_port(sockaddr* address, std::uint16_t port) {
   if (address->sa_family == AF_INET6) reinterpret_cast<sockaddr_in6*>(address)->sin6_port = htons(port);
 }
 
+// Else any free port will do.
+bool names_port(const sockaddr& address) {
+  if (address.sa_family == AF_INET) return reinterpret_cast<const sockaddr_in&>(address).sin_port != 0;
+  return address.sa_family == AF_INET6 && reinterpret_cast<const sockaddr_in6&>(address).sin6_port != 0;
+}
+
 void close_keeping_errno(int descriptor) {
   const int error = errno;
   if (descriptor >= 0) ::close(descriptor);
@@ -125,8 +150,10 @@ const char* bind_to(const addrinfo& address, int early_option, int& descriptor) 
       setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
     return "IPV6_V6ONLY";
   }
-  if (bind(descriptor, address.ai_addr, address.ai_addrlen) != 0) return "bind";
-  return nullptr;
+  for (TakenPatience patience;;) {
+    if (bind(descriptor, address.ai_addr, address.ai_addrlen) == 0) return nullptr;
+    if (errno != EADDRINUSE || !names_port(*address.ai_addr) || !patience.again()) return "bind";
+  }
 }
 
 // Opens the sockets of one address and appends them; on failure the step, with errno set and nothing
@@ -205,6 +232,16 @@ Result<std::vector<Listener>> open_address(const ListenAddress& asked, const Ope
   }
 }
 
+// 0 when somebody listens there, else the errno of connecting.
+int probe_unix(const sockaddr_un& address) {
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return errno;
+  const int connected = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int error = connected == 0 ? 0 : errno;
+  ::close(probe);
+  return error;
+}
+
 // Removes a socket file nobody answers on; anything else in the way is an error.
 Status clear_path(const ListenAddress& asked, const sockaddr_un& address) {
   struct stat file {};
@@ -215,12 +252,12 @@ Status clear_path(const ListenAddress& asked, const sockaddr_un& address) {
             "cannot listen on unix:" + asked.path +
                 ": a file that is not a socket is there; remove it or choose another path"};
   }
-  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (probe < 0) return unix_error(asked, "socket", errno);
-  const int connected = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  const int error = connected == 0 ? 0 : errno;
-  ::close(probe);
-  if (error != ECONNREFUSED) return unix_error(asked, "connect", error == EACCES ? EACCES : EADDRINUSE);
+  int error = probe_unix(address);
+  for (TakenPatience patience; (error == 0 || error == EAGAIN) && patience.again();)
+    error = probe_unix(address);
+  if (error == ENOENT) return {};
+  const bool taken = error == 0 || error == EAGAIN;
+  if (error != ECONNREFUSED) return unix_error(asked, "connect", taken ? EADDRINUSE : error);
   if (unlink(asked.path.c_str()) != 0) return unix_error(asked, "unlink", errno);
   return {};
 }
