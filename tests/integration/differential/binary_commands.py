@@ -10,6 +10,7 @@ QUIET = {0x00: 0x09, 0x0c: 0x0d, 0x01: 0x11, 0x02: 0x12, 0x03: 0x13, 0x04: 0x14,
          0x0e: 0x19, 0x0f: 0x1a, 0x1d: 0x1e, 0x23: 0x24}
 NO_OPERATION = 0x0a
 UNKNOWN = (0x1b, 0x1f, 0x25, 0x30, 0x40, 0x7f, 0xff, 0x20)
+UNKNOWN_OPCODES = UNKNOWN[:-1]
 TTLS = (0, 0, 100, 1000, 2592000, 2592001, 0xffffffff)
 INITIAL = (0, 1, 10, 99)
 DELTAS = (0, 1, 1, 2, 9, 10, 1 << 32)
@@ -93,7 +94,22 @@ class Binary(classic_commands.Generator):
         return self.request(0x10, self.rng.choice((b"nosuchgroup", b"conns", b"cachedump 1 1", b"detail x", b"detail off")))
 
     def unknown(self):
-        return self.request(self.rng.choice(UNKNOWN))
+        if self.chance(60):
+            return self.request(self.rng.choice(UNKNOWN))
+        # Behind a key or extras nothing can be compared: see the row about them.
+        opcode, shape = self.rng.choice(UNKNOWN_OPCODES), self.rng.randrange(1, 4) if self.chance(4) else 0
+        key = self.rng.choice(self.keys.plain) if shape & 1 else b""
+        extras = bytes(8) if shape & 2 else b""
+        if shape == 0:
+            return self.request(opcode, value=self.value())
+        # With something behind it (the opaque 0: not compared), so that memcached does not wait for a whole header.
+        self.opaque += 1
+        parts = packet(opcode, self.opaque, extras, key, self.value()) + packet(NO_OPERATION, 0)
+        return Unit(classic_commands.joined(parts), (key,) if key else (), binary=True)
+
+    def sasl(self):
+        """Not known without -S; the body is swallowed."""
+        return self.request(self.rng.choice((0x21, 0x22)), b"PLAIN", b"", b"\0user\0password")
 
     def too_large(self):
         key = self.rng.choice(self.keys.plain)
@@ -102,7 +118,7 @@ class Binary(classic_commands.Generator):
         return self.request(self.maybe_quiet(self.rng.choice((0x01, 0x02, 0x03))), key, bytes(8), value)
 
     TABLE = ((0.30, get), (0.58, storage), (0.68, append), (0.76, delete), (0.87, arithmetic), (0.94, touch), (0.942, flush),
-             (0.97, plain), (0.98, stat), (0.9995, unknown), (1.0, too_large))
+             (0.97, plain), (0.98, stat), (0.994, unknown), (0.9995, sasl), (1.0, too_large))
 
     # --- the last request of its connection ---
 
@@ -133,9 +149,6 @@ class Binary(classic_commands.Generator):
             (0x1c, b"", key, b""), (0x1c, bytes(4), b"", b""), (0x1d, bytes(8), key, b""), (0x1d, bytes(4), key, b"v"),
             (0x21, b"", b"", b""), (0x22, b"", b"", b""), (0x23, bytes(4), b"", b""), (0x24, b"", key, b""), (0x1a, bytes(4), key, b"v")))
         return self.request(opcode, key, extras, value, closes=True)
-
-    def unknown_with_body(self):
-        return self.request(self.rng.choice((0x1b, 0x30, 0xff)), self.rng.choice(self.keys.plain), b"", b"value")
 
 
 def repair(keys):

@@ -34,6 +34,49 @@ ADMIN = (b"version", b"version x", b"version noreply", b"verbosity 0", b"verbosi
          b"flush_all x", b"flush_all noreply 5", b"cache_memlimit", b"cache_memlimit x",
          b"cache_memlimit 7", b"cache_memlimit 1000000001", b"cache_memlimit 7 noreply", b"cache_memlimit -1",
          b"cache_memlimit 1024", b"shutdown", b"shutdown graceful", b"shutdown x", b"stats nosuchgroup", b"stats sizes")
+# Administration: every word with each number of arguments, and whatever does not depend on the memory there is.
+# Dumps, crawls that find something and pages that can move are left out, as is lru_crawler disable: a peer's crawler is
+# slow to end, and streams of other connections would not tell.
+ADMIN += (
+    b"slabs", b"slabs x", b"slabs x 1", b"slabs x 1 2", b"slabs 1",
+    b"slabs automove", b"slabs automove 0", b"slabs automove 1", b"slabs automove 2", b"slabs automove 3", b"slabs automove -1",
+    b"slabs automove x", b"slabs automove 1x", b"slabs automove 1 2", b"slabs automove 1 2 3", b"slabs automove ratio",
+    b"slabs automove ratio 0.8", b"slabs automove ratio x", b"slabs automove ratio 0.8 1", b"slabs automove freeratio",
+    b"slabs automove freeratio 0.01", b"slabs automove freeratio x", b"slabs automove window", b"slabs automove window 10",
+    b"slabs automove window 2", b"slabs automove window 1801", b"slabs automove window x", b"slabs automove nosuch",
+    b"slabs automove nosuch 1", b"slabs automove 1 noreply",
+    b"slabs reassign", b"slabs reassign 1", b"slabs reassign 1 1", b"slabs reassign x 1", b"slabs reassign 1 x",
+    b"slabs reassign 1 2 3", b"slabs reassign 1 2 3 4", b"slabs reassign 200 1", b"slabs reassign 1 200",
+    b"slabs reassign 63 1", b"slabs reassign -1 200", b"slabs reassign x y noreply", b"slabs reassign 1 1 noreply",
+    b"lru", b"lru 1", b"lru x", b"lru x 1", b"lru tune", b"lru tune 10", b"lru tune 10 20", b"lru tune 10 20 0.1",
+    b"lru tune 20 40 0.2 2.0", b"lru tune 20 40 0.2 2.0 5", b"lru tune 50 50 0.1 2.0", b"lru tune 10 20 0 2.0",
+    b"lru tune 10 20 0.1 -1", b"lru tune x 20 0.1 2.0", b"lru tune 10 20 x 2.0", b"lru tune -1 20 0.1 2.0",
+    b"lru mode", b"lru mode segmented", b"lru mode segmented x", b"lru mode x", b"lru mode x noreply", b"lru temp_ttl",
+    b"lru temp_ttl -1", b"lru temp_ttl x", b"lru temp_ttl -1 2", b"lru temp_ttl -1 noreply",
+    b"lru_crawler", b"lru_crawler 1", b"lru_crawler x", b"lru_crawler x 1", b"lru_crawler enable", b"lru_crawler enable x",
+    b"lru_crawler enable x y", b"lru_crawler enable noreply", b"lru_crawler sleep", b"lru_crawler sleep 100",
+    b"lru_crawler sleep 1000001", b"lru_crawler sleep x", b"lru_crawler sleep -1", b"lru_crawler sleep 100 1",
+    b"lru_crawler sleep 1000001 noreply", b"lru_crawler tocrawl", b"lru_crawler tocrawl 0", b"lru_crawler tocrawl x",
+    b"lru_crawler tocrawl -1", b"lru_crawler tocrawl 4294967296", b"lru_crawler tocrawl 0 1", b"lru_crawler tocrawl 0 noreply",
+    b"lru_crawler crawl", b"lru_crawler crawl x", b"lru_crawler crawl 0", b"lru_crawler crawl 64", b"lru_crawler crawl 200",
+    b"lru_crawler crawl 1,x", b"lru_crawler crawl ,", b"lru_crawler crawl x 2", b"lru_crawler crawl x noreply",
+    b"lru_crawler metadump", b"lru_crawler metadump 1 2", b"lru_crawler metadump x", b"lru_crawler mgdump",
+    b"lru_crawler mgdump 1 2", b"lru_crawler mgdump x",
+    b"extstore", b"extstore x", b"extstore x 1", b"extstore 1", b"extstore item_size", b"extstore item_size 512",
+    b"extstore item_size x", b"extstore item_size -1", b"extstore item_size 512 x", b"extstore item_size 4294967296",
+    b"extstore item_size 512 noreply", b"extstore item_age 1", b"extstore low_ttl 1", b"extstore recache_rate 1",
+    b"extstore compact_under 1", b"extstore drop_under 1", b"extstore max_sleep 1", b"extstore max_frag 0.5",
+    b"extstore max_frag x", b"extstore drop_unread 1", b"extstore drop_unread x", b"extstore free_memchunks",
+    b"extstore free_memchunks 1", b"extstore free_memchunks 1 2", b"extstore free_memchunks x",
+    b"stats detail", b"stats detail x", b"stats detail off", b"stats detail off x", b"stats detail x noreply",
+    b"stats sizes x", b"stats sizes_disable", b"stats extstore", b"stats extstore x",
+    b"stats nosuchgroup x", b"stats cachedump", b"stats cachedump 1", b"stats cachedump x 1", b"stats cachedump 1 x",
+    b"stats cachedump 64 1", b"stats cachedump 200 1", b"stats cachedump -1 1", b"stats cachedump 1 -1",
+    b"stats cachedump 63 1", b"stats cachedump 0 0",
+    b"watch x", b"watch fetchers x", b"watch x y", b"refresh_certs", b"refresh_certs x", b"refresh_certs noreply",
+    b"version 1 2 3", b"verbosity 0 x", b"cache_memlimit 1024 x", b"cache_memlimit 7 x", b"cache_memlimit 1024 noreply x",
+    b"flush_all x y", b"shutdown x y", b"shutdown noreply", b"lru noreply", b"slabs noreply", b"slabs automove noreply",
+    b"lru_crawler noreply", b"extstore noreply", b"stats noreply")
 # Not all letters: the tail of a block that is too long must be no command.
 LETTERS = b"bcdfhjkprtvwxyz"
 # Text of any bytes, sliced for values.
@@ -230,8 +273,23 @@ class Classic(Generator):
     def admin(self, _now):
         command = self.rng.choice(ADMIN)
         # Whether these are refused for answers not sent yet depends on what was sent.
-        refused = command.startswith((b"watch", b"lru_crawler metadump"))
+        refused = command.startswith((b"watch", b"lru_crawler m"))
         return self.unit([b"version" if refused and not self.strict else command])
+
+    def counted(self, _now):
+        """The statistics by prefix from on to dump, in one piece, so that nobody else's commands are among them."""
+        if self.clean:
+            return self.admin(_now)  # stats reset would take the counters that are compared
+        keys = [b"%s.p%d:k%d" % (self.keys.word, self.rng.randrange(2), number) for number in range(3)]
+        lines = [b"stats reset\r\n", b"stats detail on\r\n"]
+        for _ in range(self.rng.randrange(1, 12)):
+            key = self.rng.choice(keys)
+            lines.append(self.rng.choice((b"get %s\r\n", b"gets %s x:y nodelimiter\r\n", b"gat 0 %s\r\n", b"set %s 0 0 1\r\n1\r\n",
+                                          b"add %s 0 0 1\r\n1\r\n", b"append %s 0 0 1\r\n1\r\n", b"cas %s 0 0 1 5\r\n1\r\n",
+                                          b"delete %s\r\n", b"incr %s 1\r\n", b"touch %s 0\r\n", b"mg %s v\r\n",
+                                          b"ms %s 1\r\n1\r\n", b"md %s\r\n", b"set %s 0 0 x\r\n", b"ma %s N0\r\n")) % key)
+        lines.append(b"stats detail dump\r\nstats detail off\r\nstats detail dump\r\n")
+        return Unit((b"".join(lines),), tuple(keys))
 
     def flush(self, now):
         delay = self.rng.choice((b"1000", b"2592001", b"%d" % (now - 86400 * 365)) if self.keys.flush_later else (None, b"0", b"-1"))
@@ -343,7 +401,7 @@ class Classic(Generator):
     TABLE = (
         (0.340, storage), (0.530, retrieval), (0.590, get_and_touch), (0.630, touch), (0.690, delete), (0.776, arithmetic),
         (0.780, near_the_limit),
-        (0.800, admin), (0.8015, flush), (0.850, odd_storage), (0.880, missing_words), (0.905, extra_words),
+        (0.798, admin), (0.7985, counted), (0.800, flush), (0.850, odd_storage), (0.880, missing_words), (0.905, extra_words),
         (0.935, odd_numbers), (0.960, odd_keys), (0.9998, unknown), (1.0, too_large),
     )
 

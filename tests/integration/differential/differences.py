@@ -10,6 +10,7 @@ import base64
 import re
 
 from differential.table import ANY, ERRORS, FORMAT, CounterRow, Row
+from differential.binary_commands import UNKNOWN_OPCODES
 from differential.unit import Cas
 
 NOTHING = ""
@@ -261,12 +262,14 @@ ROWS = (
         (b"mg k F4294967296\r\n",), ANY, {"18": ANY}, "numbers are strict, as in 1.6.40 and later (2.2)"),
     Row("ma with T that makes the number longer", (b"ma",), lambda unit: has_flag(unit, b"T"),
         (b"set n 0 0 1\r\n5\r\n", b"ma n T100 D10\r\n", b"mg n t\r\n"), "HD t100", {"18": "HD t-1", "45": "HD t-1"},
-        "the item has the new time; memcached gives it to the item that it then replaces (6.8)"),
+        "the item has the new time; memcached gives it to the item that it then replaces, so that a limiter's counter, say, that "
+        "passes from 9 to 10 keeps its old time, or lives for ever (6.8)"),
     Row("ma with q that creates", (b"ma",), lambda unit: has_flag(unit, b"q") and has_flag(unit, b"N"),
         (b"ma k q N0\r\n",), ANY, {"18": ANY}, "q hides every success, as in 1.6.40 and later (6.3)"),
     Row("items created by way of a base64 key", (b"mg", b"ma"), lambda unit: has_flag(unit, b"b") and has_flag(unit, b"N"),
         (b"mg Zm9v b N0\r\n", b"mg foo k\r\n"), ANY, {"18": ANY, "45": ANY},
-        "the item remembers that its key is binary, as with ms; memcached sends the raw bytes (6.3)",
+        "the item remembers that its key is binary, as with ms; memcached sends the raw bytes, and a line end among them, which "
+        "whoever chose the key put there, is taken for the end of the answer (6.3)",
         rewrite=lambda theirs: re.sub(rb" k(\S+)", lambda key: b" k" + base64.b64encode(key[1]) + b" b", theirs)),
     Row("flag numbers with a plus", META, lambda unit: any(flag[:1] in b"TNRCEDJF" and flag[1:2] == b"+" and strtol(flag[1:]) for flag in meta_flags(unit)),
         (b"md k T+5\r\n",), ANY, {"45": "CLIENT_ERROR .*"},
@@ -299,14 +302,49 @@ ROWS = (
     Row("GAT with a value", (0x1d, 0x1e, 0x23, 0x24), lambda unit: unit.field(8, 4) > unit.field(2, 2) + unit.shape()[4],
         (b"\x80\x1d\0\1\4\0\0\0\0\0\0\6" + bytes(16) + b"kv",), "magic=81 op=(?:1d|1e|23|24) .*status=04 .*<closed>",
         {"18": "(?!.*status=04).*", "45": "(?!.*status=04).*"},
-        "the shape is wrong: refused and closed; memcached answers and takes the value for the next request (8.3)", ends_stream=True),
+        "the shape is wrong: refused and closed; memcached answers and executes the value as the next request, so that the data "
+        "of one user can be the commands of another (8.3)", ends_stream=True),
+    Row("unknown opcodes with a key or extras", UNKNOWN_OPCODES, lambda unit: unit.field(2, 2) + unit.shape()[4] > 0,
+        (b"\x80\x1b\0\3\0\0\0\0\0\0\0\3\0\0\0\1" + bytes(8) + b"key",), "(?:magic=81 op=.. .*status=81 .*)?", {"18": ANY, "45": ANY},
+        "the body is swallowed once; memcached swallows extras and key twice, and with them the beginning of the next request (16.6)",
+        ends_stream=True, alone=True),
     # --- administration ---
     Row("shutdown refused", (b"shutdown",), lambda unit: True, (b"shutdown\r\n",), "SERVER_ERROR: shutdown not enabled",
         {"18": "ERROR: shutdown not enabled"}, "as in 1.6.40 and later (7.4)"),
+    Row("shutdown noreply", (b"shutdown",), lambda unit: unit.words()[1:] == [b"noreply"],
+        (b"shutdown noreply\r\n",), "SERVER_ERROR: shutdown not enabled", {"45": NOTHING},
+        "the word is taken for a mode, as before 1.6.40; who is refused should hear of it (3.2, 7.4)"),
+    Row("slabs automove window and freeratio", (b"slabs",), lambda unit: unit.words()[1:2] == [b"automove"] and
+        unit.words()[2:3] in ([b"window"], [b"freeratio"]),
+        (b"slabs automove window 10\r\n",), ANY, {"18": FORMAT}, "known in 1.6.40 and later (7.5)"),
+    Row("words and noreply behind slabs and lru_crawler", (b"slabs", b"lru_crawler"), noreply,
+        (b"slabs noreply\r\n",), NOTHING, {"18": f"ERROR|OK|{FORMAT}"},
+        "noreply as the last word hides the answer, as in 1.6.40 and later (3.2)"),
+    Row("administration with more words", (b"cache_memlimit", b"flush_all", b"slabs"), lambda unit: words(unit, 3),
+        (b"flush_all 0 x y\r\n",), f"OK|{FORMAT}|CLIENT_ERROR invalid exptime argument", {"18": "ERROR"},
+        "words after the last one a command knows are ignored, as in 1.6.40 and later (3.1)"),
+    Row("numbers beyond 32 bits", (b"lru_crawler", b"extstore"), lambda unit: unit.words()[2:3] == [b"4294967296"],
+        (b"extstore item_size 4294967296\r\n",), f"ERROR|{FORMAT}", {"18": "OK"}, "refused, as in 1.6.40 and later (2.2)"),
+    Row("lru_crawler mgdump", (b"lru_crawler",), lambda unit: unit.words()[1:2] == [b"mgdump"],
+        (b"lru_crawler mgdump x\r\n",), ANY, {"18": "ERROR"}, "known in 1.6.40 and later (10.3)"),
+    Row("class numbers from 64 on", (b"lru_crawler", b"stats"), lambda unit: unit.words()[2:3] == [b"64"],
+        (b"stats cachedump 64 1\r\n",), "OK|END", {peer: "BADCLASS invalid class id|CLIENT_ERROR Illegal slab id" for peer in ("18", "45")},
+        "there are more classes, with smaller steps between them; beyond the last one the answers are the same (9.4, 9.8)"),
+    Row("classes without pages", (b"slabs",), lambda unit: unit.words()[1:2] == [b"reassign"] and unit.words()[2:3] == [b"63"],
+        (b"slabs reassign 63 1\r\n",), "NOSPARE source class has no spare pages",
+        {peer: "BADCLASS invalid src or dst class id" for peer in ("18", "45")},
+        "there are more classes, with smaller steps between them (7.5)"),
+    Row("stats sizes_enable and sizes_disable", (b"stats",), lambda unit: unit.words()[1:2] == [b"sizes_disable"],
+        (b"stats sizes_disable\r\n",), "ERROR", {"18": "STAT sizes_status disabled"},
+        "gone in 1.6.40 and later; track_sizes is an option of the start (9.5)"),
+    Row("refresh_certs", (b"refresh_certs",), lambda unit: True, (b"refresh_certs\r\n",), "ERROR",
+        {peer: "Error TLS not enabled" for peer in ("18", "45")},
+        "as of a memcached that is built without TLS; both peers are built with it (7.8)"),
 )
 
 COUNTER_ROWS = (
     CounterRow("a value that is too large, binary", lambda unit: unit.binary and unit.field(8, 4) > LARGE_BODY_BYTES,
                (b"\x80\1\0\1\x08\0\0\0\0\x10\0\x09" + bytes(20) + b"k" + bytes(1 << 20),), ("store_too_large",),
-               "a store refused for its size is counted in every protocol; memcached counts the text protocol's only (9.1)"),
+               "a store refused for its size is counted in every protocol; memcached counts the text protocol's only, so that nobody "
+               "sees that values of binary clients are lost (9.1)"),
 )

@@ -11,6 +11,8 @@ ACCESS_FLAG = re.compile(rb" l(\d+)(?= |$)")
 CAS_FLAG = re.compile(rb" c(\d+)(?= |$)")
 DEBUG_LINE = re.compile(rb"(ME .*) exp=(-?\d+) la=\d+ cas=(\d+) (fetch=\w+) cls=\d+ (size=\d+)")
 VERSION = re.compile(rb"VERSION .+")
+# The lines of stats detail dump, in no particular order.
+PREFIXES = re.compile(rb"(?:PREFIX [^\r]*\r\n)+")
 # Test streams last seconds; a time of access further back than this is wrong.
 ACCESS_SECONDS_MAX = 60
 # More than this is a wrapped negative number.
@@ -85,7 +87,10 @@ def text(reply):
             out.append(b"<no line end after the data: %s>" % reply[at - 2:at])
     else:
         out.append(b"")
-    return b"\r\n".join(out), tuple(cases)
+    joined = b"\r\n".join(out)
+    if b"PREFIX " in joined:
+        joined = PREFIXES.sub(lambda match: b"".join(sorted(match[0].splitlines(keepends=True))), joined)
+    return joined, tuple(cases)
 
 
 def split_at_sentinels(data):
