@@ -8,11 +8,11 @@
 namespace ringcached::store {
 namespace {
 
-// Pages per arena from which half as large steps pay. They save 1.9 and 0.8 % of the memory of items beyond
-// 256 bytes; items whose sizes lie within four doublings are then in 32 and 64 more classes, each with half a
-// page unused and with queues of its own.
-constexpr std::size_t kPagesForMiddleSteps = 2048;
-constexpr std::size_t kPagesForFineSteps = 4096;
+// Pages per arena from which finer steps pay whatever the mixture of sizes: measured hit ratios with values
+// of 1 to 4 KiB, 50 to 8000 and 50 to 30000 bytes (docs/performance.md). With fewer, sizes far apart are in
+// more classes than there are pages for.
+constexpr std::size_t kPagesForMiddleSteps = 1024;
+constexpr std::size_t kPagesForFineSteps = 2048;
 
 // The largest chunk of which `chunks` go into a page.
 constexpr std::size_t largest_chunk(std::size_t chunks) {

@@ -233,8 +233,8 @@ class Harness:
         """Some of the items, and traffic until the buffers of connections have been in use: they are a constant of the
         server's configuration and no memory of items."""
         self.generate(server, value_bytes, "--preload-only", "--key-bytes", str(key_bytes), keys=items)
-        self.generate(server, value_bytes, "--key-bytes", str(key_bytes), "--ratio", "1:1", "--operations", "20000",
-                      keys=items)
+        self.generate(server, value_bytes, "--key-bytes", str(key_bytes), "--ratio", "1:1", "--pipeline", "16",
+                      "--operations", "50000", keys=items)
 
     def memory(self, items):
         """Growth of resident memory per item after the first ones, for three sizes of key and value."""

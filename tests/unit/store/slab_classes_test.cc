@@ -128,10 +128,10 @@ TEST_SUITE("slab_classes") {
   TEST_CASE("fine steps only where pages are plentiful") {
     CHECK(SlabClasses::steps_for(0) == 8);
     CHECK(SlabClasses::steps_for(256) == 8);  // 64 MiB
-    CHECK(SlabClasses::steps_for(2047) == 8);
-    CHECK(SlabClasses::steps_for(2048) == 16);
-    CHECK(SlabClasses::steps_for(4095) == 16);
-    CHECK(SlabClasses::steps_for(4096) == 32);  // 1 GiB
+    CHECK(SlabClasses::steps_for(1023) == 8);
+    CHECK(SlabClasses::steps_for(1024) == 16);
+    CHECK(SlabClasses::steps_for(2047) == 16);
+    CHECK(SlabClasses::steps_for(2048) == 32);  // 512 MiB
     CHECK(SlabClasses::steps_for(~std::size_t{0}) == 32);
     const SlabClasses fine(32);
     CHECK(fine.chunk_bytes(fine.class_for(unchained_bytes(36, 224, 0))) == 280);
