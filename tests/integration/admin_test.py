@@ -159,7 +159,7 @@ def slow_reader(options):
 
 @suite.test("fifty dumps cut short leave nothing behind", seconds=120)
 def cut_short(options):
-    with process.Server(options, ["-m", "256"]) as server:
+    with process.freed_memory_given_back(), process.Server(options, ["-m", "256"]) as server:
         fill(server, 100_000)
         for i in range(50):
             with server.connect() as connection:

@@ -222,13 +222,8 @@ def reload_under_load(options):
 
 @suite.test("long unauthenticated connections cost no memory")
 def bounded(options):
-    # A sanitizer's allocator keeps freed blocks back, by default far more than is looked for here.
-    before = os.environ.get("ASAN_OPTIONS", "")
-    os.environ["ASAN_OPTIONS"] = before + ":quarantine_size_mb=1"
-    try:
+    with process.freed_memory_given_back():
         with_failed_logins(options)
-    finally:
-        os.environ["ASAN_OPTIONS"] = before
 
 
 def with_failed_logins(options):

@@ -1,5 +1,6 @@
 """A server process under test: started on a free port or a UNIX socket, watched for sanitizer reports, stopped by pid."""
 
+import contextlib
 import os
 import pathlib
 import shlex
@@ -42,6 +43,18 @@ def answers_version(server):
     with server.connect() as connection:
         connection.send(b"version\r\n")
         return connection.line().startswith(b"VERSION ")
+
+
+@contextlib.contextmanager
+def freed_memory_given_back():
+    """For servers started meanwhile whose memory is looked at: a sanitizer's allocator keeps hundreds of MB of freed blocks
+    back unless it is told otherwise."""
+    before = os.environ.get("ASAN_OPTIONS", "")
+    os.environ["ASAN_OPTIONS"] = before + ":quarantine_size_mb=1"
+    try:
+        yield
+    finally:
+        os.environ["ASAN_OPTIONS"] = before
 
 
 class Server:
