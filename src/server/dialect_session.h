@@ -6,6 +6,7 @@
 
 #include "ringcached/network.h"
 #include "server/context.h"
+#include "server/trace.h"
 
 namespace ringcached::server {
 
@@ -29,14 +30,19 @@ class DialectSession : public ConnectionHandler {
   // Calls step(input, share) -> Step until the input is used up or a step says otherwise. `share`: requests
   // that may still be served before others must have their turn.
   template <typename TakeStep>
-  static Consumed converse(WorkerContext& worker, Connection& connection, std::span<const char> data,
-                           TakeStep&& take_step) {
+  Consumed converse(WorkerContext& worker, Connection& connection, std::span<const char> data,
+                    TakeStep&& take_step) {
     worker.client = &connection;
+    const bool traced = traces(worker);
     const std::string_view input(data.data(), data.size());
     std::size_t used = 0;
     unsigned requests = 0;
     while (used < input.size()) {
-      const Step done = take_step(input.substr(used), worker.requests_per_turn - requests);
+      // Traced requests are taken one at a time.
+      const bool begins = traced && between_requests();
+      const Step done = take_step(input.substr(used), traced ? 1 : worker.requests_per_turn - requests);
+      if (begins && done.used > 0) [[unlikely]]
+        trace_request(worker, connection, input.substr(used));
       used += done.used;
       if (done.close) return {used, Next::kClose};
       if (done.reject) return {used, Next::kReject};

@@ -4,6 +4,7 @@
 #include "server/admin.h"
 #include "server/datagram_service.h"
 #include "server/negotiation.h"
+#include "server/trace.h"
 #include "server/watch_session.h"
 
 namespace ringcached::server {
@@ -13,6 +14,7 @@ void Worker::on_start() {
 }
 
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection& connection) {
+  trace_open(*context_, connection);
   report_connection(*context_, connection);
   return make_first_handler(*context_, connection);
 }
@@ -22,6 +24,7 @@ std::unique_ptr<DatagramHandler> Worker::make_datagram_handler() {
 }
 
 void Worker::on_close(Connection& connection, CloseReason reason) {
+  trace_close(*context_, connection);
   report_close(*context_, connection, reason);
 }
 

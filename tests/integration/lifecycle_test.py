@@ -161,5 +161,26 @@ def restart_after_stop(options):
             assert connection.get("key") is None
 
 
+@suite.test("-vv tells of clients and requests, keys escaped; without it nothing is told")
+def traced(options):
+    requests = b"set a 0 0 1\r\n1\r\nget a b\x1b[2J\r\nmg a v\r\nget c\r\nget d\r\n"
+    packet = bytes([0x80, 0]) + (3).to_bytes(2, "big") + bytes(4) + (3).to_bytes(4, "big") + bytes(12) + b"k\n1"
+    for flags, told in ((["-vv"], True), (["-v"], False)):
+        with process.Server(options, flags) as server:
+            with server.connect() as connection:
+                connection.send(requests + b"version\r\n")
+                while not connection.line().startswith(b"VERSION"):
+                    pass
+            with server.connect() as connection:
+                connection.send(packet)
+                assert len(connection.take(24)) == 24
+            server.stop()
+            text = server.stderr()
+            for line in (b"new client connection from tcp:127.0.0.1:", b"connection closed.", b"set a 0 0 1", b"mg a v",
+                         b"get a b\\x1B[2J", b"get c", b"get d", b"binary opcode 0 key k\\x0A1, body of 3 bytes"):
+                assert (line in text) == told, (line, text)
+            assert b"\x1b" not in text
+
+
 if __name__ == "__main__":
     tap.main(suite, __doc__)
