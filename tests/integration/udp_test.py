@@ -311,7 +311,7 @@ def no_amplification(options):
 @suite.test("a flood whose replies nobody reads: bounded memory, everybody else served")
 def flood(options):
     own_behaviour(options, "the bound is ringcached's")
-    with process.Server(options, ["-t", "1"], udp=True) as server:
+    with process.freed_memory_given_back(), process.Server(options, ["-t", "1"], udp=True) as server:
         with server.connect() as connection:
             assert connection.set("big", b"x" * 1_000_000) == "STORED"
             small = Client(server)

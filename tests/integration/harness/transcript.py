@@ -20,9 +20,11 @@
 In texts: \\r \\n \\t \\0 \\xHH \\\\ as in C; ${text*N} repeats; ${name} is a number, captured where it is first expected
 and inserted from then on; in expected text ${#} is any number, ${#.#} a decimal one and ${*} anything.
 A group of `=` lines names every change of the counters in COMMAND_COUNTERS: an unnamed change is a failure.
+Times in the answers of the meta commands (t30, l0, exp=30, la=0) may have passed by a few seconds.
 At the end every connection that is still open must answer `version` and have nothing else to say.
 """
 
+import itertools
 import operator
 import re
 import time
@@ -43,6 +45,10 @@ ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 SCOPE = re.compile(r"^(?:\[(!?[\w,]+)\] ?)?(.*)$", re.DOTALL)
 STEP = re.compile(r"^(>eof|>-|>|<eof|<silence|<\.\.\.|<-|<~|<|\?|=)(?: (.*))?$")
+# Times of the meta commands; not t-1, which is no time, nor what is left of one already over.
+SECONDS = re.compile(r"(?<= )(t|exp=-?|l|la=)(?=0 |0$|[1-9])(\d+)(?= |$)")
+# A sanitized server on a busy machine.
+SECONDS_LATE_MAX = 3
 # Shorter than any test's patience, longer than a scheduling hiccup.
 SILENCE_SECONDS = 0.15
 
@@ -84,6 +90,21 @@ def applies(scope, dialect, number):
     if not set(named) <= set(DIALECTS):
         raise BadTranscript(f"line {number}: dialects are {DIALECTS}")
     return (dialect in named) != scope.startswith("!")
+
+
+def as_seconds_pass(text):
+    """An expected line, and what becomes of it when the server took its time: seconds left (t30, exp=30) get fewer, seconds
+    since (l0, la=0) more."""
+    for less, more in itertools.product(range(SECONDS_LATE_MAX + 1), repeat=2):
+        def later(match, less=less, more=more):
+            name, seconds = match.group(1), int(match.group(2))
+            if name == "exp=-" and seconds == 1:  # no time at all
+                return match.group(0)
+            return name + str(seconds + more if name.startswith("l") else max(seconds - less, 0))
+
+        yield SECONDS.sub(later, text)
+        if not SECONDS.search(text):
+            return
 
 
 class Step:
@@ -312,8 +333,12 @@ class Runner:
 
     def _matches(self, text, line):
         """Whether the line is as expected; captures what the text names."""
-        pattern, names = self._pattern(text)
-        match = pattern.fullmatch(line)
+        match, names = None, ()
+        for later in as_seconds_pass(text):
+            pattern, names = self._pattern(later)
+            match = pattern.fullmatch(line)
+            if match:
+                break
         if match:
             self.values.update((name, int(value)) for name, value in zip(names, match.groups()))
         return match is not None
