@@ -70,6 +70,14 @@ RC_NO_SANITIZE_ADDRESS inline std::uint32_t shared_load32(const std::byte* from)
 RC_NO_SANITIZE_ADDRESS inline std::uint64_t shared_load64(const std::byte* from) {
   return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(from), kSharedLoadOrder);
 }
+// clang's builtins take no std::byte.
+RC_NO_SANITIZE_ADDRESS inline char shared_load8(const std::byte* from) {
+  return static_cast<char>(__atomic_load_n(reinterpret_cast<const unsigned char*>(from), kSharedLoadOrder));
+}
+inline void shared_store8(std::byte* to, char value) {
+  __atomic_store_n(reinterpret_cast<unsigned char*>(to), static_cast<unsigned char>(value),
+                   kSharedStoreOrder);
+}
 inline void shared_store32(std::byte* to, std::uint32_t value) {
   __atomic_store_n(reinterpret_cast<std::uint32_t*>(to), value, kSharedStoreOrder);
 }
@@ -94,7 +102,7 @@ RC_NO_SANITIZE_ADDRESS inline void copy_from_shared(char* to, const std::byte* f
   for (std::size_t step; bytes > 0; to += step, from += step, bytes -= step) {
     step = detail::word_at(from, bytes);
     if (step == 1) {
-      *to = static_cast<char>(__atomic_load_n(from, __ATOMIC_ACQUIRE));
+      *to = shared_load8(from);
     } else {
       const std::uint64_t word = shared_load64(from);
       std::memcpy(to, &word, sizeof word);
@@ -115,7 +123,7 @@ inline void copy_to_shared(std::byte* to, const char* from, std::size_t bytes) {
   for (std::size_t step; bytes > 0; to += step, from += step, bytes -= step) {
     step = detail::word_at(to, bytes);
     if (step == 1) {
-      __atomic_store_n(to, static_cast<std::byte>(*from), __ATOMIC_RELEASE);
+      shared_store8(to, *from);
     } else {
       std::uint64_t word;
       std::memcpy(&word, from, sizeof word);
@@ -132,7 +140,7 @@ RC_NO_SANITIZE_ADDRESS inline bool equal_to_shared(const std::byte* shared, cons
                                                    std::size_t size) {
 #if RC_STORE_TSAN || RC_STORE_ASAN
   for (std::size_t i = 0; i < size; ++i) {
-    if (static_cast<char>(__atomic_load_n(shared + i, kSharedLoadOrder)) != bytes[i]) return false;
+    if (shared_load8(shared + i) != bytes[i]) return false;
   }
   return true;
 #else
