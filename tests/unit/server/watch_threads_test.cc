@@ -98,7 +98,7 @@ TEST_SUITE("watch_threads") {
     }
     for (unsigned i = 0; i < 2; ++i) {
       threads.emplace_back([&, i] {
-        for (unsigned round = 0; round < 60; ++round) {
+        for (unsigned round = 0; round < 20; ++round) {
           Watcher* watcher = nullptr;
           const auto stream = (round + i) % 3 == 0 ? EventStream::kEvictions : EventStream::kFetchers;
           if (log.join(mask_of(stream), watcher) != EventLog::JoinResult::kJoined) {
