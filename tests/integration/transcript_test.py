@@ -86,7 +86,11 @@ def main():
             if mode in played.modes and (mode != "pipelined" or played.can_pipeline()):
                 suite.add(f"{played.name} [{mode}]", lambda _, played=played, mode=mode: play(pool, played, mode))
     suite.add("every server stops cleanly", lambda _: pool.drop_all())
-    sys.exit(suite.run(options))
+    try:
+        status = suite.run(options)
+    finally:
+        pool.drop_all()  # with --only the last test may not have run
+    sys.exit(status)
 
 
 if __name__ == "__main__":
