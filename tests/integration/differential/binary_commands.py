@@ -17,7 +17,7 @@ DELTAS = (0, 1, 1, 2, 9, 10, 1 << 32)
 
 
 def packet(opcode, opaque, extras=b"", key=b"", value=b"", cas=None, body_bytes=None, key_bytes=None, magic=MAGIC):
-    """A request as parts; `cas` may be a placeholder, the lengths may be wrong on purpose."""
+    """A request as parts; `cas` may be a reference to an earlier answer, the lengths may be wrong on purpose."""
     head = struct.pack(">BBHBBHII", magic, opcode, len(key) if key_bytes is None else key_bytes, len(extras), 0, 0,
                        len(extras) + len(key) + len(value) if body_bytes is None else body_bytes, opaque)
     return classic_commands.joined([head, bytes(8) if cas is None else cas, extras + key + value])

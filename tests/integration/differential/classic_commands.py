@@ -165,7 +165,7 @@ class Generator:
         return b"\n" if self.chance(6) else b"\r\n"
 
     def spaced(self, words):
-        """The words with one blank between them, rarely more; placeholders stay as they are. Never a blank first."""
+        """The words with one blank between them, rarely more; references to ids stay as they are. Never a blank first."""
         parts = []
         for number, word in enumerate(words):
             if number:

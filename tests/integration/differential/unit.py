@@ -2,7 +2,7 @@
 
 import dataclasses
 
-# What a CAS placeholder is rendered as where the id does not matter: when a predicate looks at the command.
+# What a reference to a CAS id is rendered as where the id does not matter: when a predicate looks at the command.
 CAS_SHAPE = b"77"
 # The id sent for an item that is missing: newer than any.
 CAS_OF_MISSING = 10 ** 13
@@ -23,7 +23,7 @@ class Cas:
 
 @dataclasses.dataclass(eq=False)
 class Unit:
-    """`parts` are bytes and Cas placeholders. `keys` are the raw keys whose items it may change."""
+    """`parts` are bytes and Cas references. `keys` are the raw keys whose items it may change."""
 
     parts: tuple
     keys: tuple = ()
