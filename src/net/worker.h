@@ -72,6 +72,9 @@ class Worker {
 
   // --- For tests, between turns.
   std::uint32_t open_connections() const { return connections_.taken(); }
+  std::uint64_t output_blocks_in_use() const {
+    return output_blocks() - context_.output.blocks.blocks_free();
+  }
   template <typename Visit>
   void for_each_connection(Visit visit) {
     connections_.for_each_taken(visit);

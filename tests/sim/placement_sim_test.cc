@@ -26,7 +26,7 @@ NetworkOptions four_workers(Placement placement, Handoff handoff) {
 
 std::vector<std::uint64_t> spread(const SimEngine& engine) {
   std::vector<std::uint64_t> connections;
-  for (const auto& worker : engine.workers) {
+  for (const auto& worker : engine.threads) {
     connections.push_back(worker->counters().connections_opened.get() -
                           worker->counters().connections_closed.get());
   }
@@ -88,7 +88,7 @@ TEST_SUITE("placement_sim") {
       SimEngine engine(22, SimFaults{}, four_workers(Placement::kLeastConnections, handoff), Protocol::kEcho);
       const std::vector<ClientId> clients = connect(engine, 400);
       REQUIRE(all_open(engine, 400));
-      leave(engine, clients, *engine.workers[2], 100);
+      leave(engine, clients, *engine.threads[2], 100);
       REQUIRE(all_open(engine, 300));
       CHECK(spread(engine) == Spread{100, 100, 0, 100});
       connect(engine, 60);
@@ -106,7 +106,7 @@ TEST_SUITE("placement_sim") {
                      Protocol::kEcho);
     const std::vector<ClientId> clients = connect(engine, 40);
     REQUIRE(all_open(engine, 40));
-    leave(engine, clients, *engine.workers[1], 10);
+    leave(engine, clients, *engine.threads[1], 10);
     REQUIRE(all_open(engine, 30));
     connect(engine, 8);
     REQUIRE(all_open(engine, 38));
