@@ -91,6 +91,7 @@ SwarmStep SwarmClient::draw_step(Dice& dice) {
   if (step.dialect == SwarmDialect::kMeta && verb == Verb::kTouch) verb = Verb::kTouchingGet;
   step.request.refusal_removes = step.dialect == SwarmDialect::kMeta || (binary() && verb == Verb::kCompare);
   step.quiet = dice.one_in(4) && verb != Verb::kTouch;
+  if (binary() && (verb == Verb::kAppend || verb == Verb::kPrepend)) step.request.flags = 0;
   // Silence could not be told from the line of a refusal, which carries no opaque.
   if (step.dialect == SwarmDialect::kMeta && verb != Verb::kGet && rules_.runs_out) step.quiet = false;
   step.with_cas = dice.one_in(2);
@@ -145,7 +146,8 @@ void SwarmClient::ask_something_else(Dice& dice) {
     to_send_ += dice.one_in(2) ? "stats\r\n" : "stats workers\r\n";
     return push({.kind = Kind::kStats});
   }
-  if (dice.one_in(2))
+  // Without memory the line of a refusal comes first.
+  if (dice.one_in(2) && !rules_.runs_out)
     return literal("set x 0 0 3\r\nabcdefgh\r\n", "CLIENT_ERROR bad data chunk\r\nERROR\r\n");
   literal("nonsense " + std::string(dice.below(300), 'x') + "\r\n", "ERROR\r\n");
 }
