@@ -220,6 +220,9 @@ class NetworkHandler {
 };
 
 enum class Handoff : std::uint8_t { kMessageRing, kEventfd };
+// Which worker gets an accepted connection. kLeastConnections: the one that has the fewest, in turn among
+// equals.
+enum class Placement : std::uint8_t { kLeastConnections, kRoundRobin };
 // The kernel interface. kAuto: io_uring, and epoll where io_uring is not available.
 enum class IoBackend : std::uint8_t { kAuto, kUring, kEpoll };
 // Of io_uring; epoll has no levels.
@@ -239,6 +242,7 @@ struct NetworkOptions {
   unsigned workers = 0;     // 0: one per CPU of the affinity mask
   bool pin_workers = true;  // to the CPUs of the affinity mask given to the process, in order
   Handoff handoff = Handoff::kMessageRing;
+  Placement placement = Placement::kLeastConnections;
   IoBackend io_backend = IoBackend::kAuto;
   IoLevel io_level = IoLevel::kAuto;
   unsigned connections_max = 1024;
@@ -254,6 +258,12 @@ struct NetworkOptions {
   unsigned receive_buffer_bytes = 16384;
   std::chrono::milliseconds tick{250};
   std::chrono::milliseconds stop_deadline{5000};  // how long stop() lets unsent answers drain
+};
+
+// One worker's share, at the time of the call.
+struct WorkerStats {
+  std::uint64_t current_connections = 0, total_connections = 0;
+  std::uint64_t bytes_read = 0, bytes_written = 0;
 };
 
 // The figures `stats` shows; sums over all threads at the time of the call.
@@ -274,6 +284,7 @@ struct NetworkStats {
   std::uint64_t datagrams_malformed = 0;       // of those received: cut, or refused by the handler
   std::uint64_t datagram_replies_dropped = 0;  // as the handler counts them
   std::uint64_t datagram_send_errors = 0;      // datagrams the kernel refused to send
+  std::vector<WorkerStats> workers;            // by index; empty before start()
 };
 
 struct ConnectionInfo {

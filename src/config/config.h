@@ -49,6 +49,7 @@ struct ThreadConfig {
   unsigned workers = 0;  // 0: one per CPU the process may use
   bool pin = true;
   Numa numa = Numa::kAuto;
+  Placement placement = Placement::kLeastConnections;
 };
 
 struct MemoryConfig {

@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 3> kProtocolNames = {"auto", "ascii", "bi
 constexpr std::array<std::string_view, 3> kBackendNames = {"auto", "uring", "epoll"};
 constexpr std::array<std::string_view, 4> kLevelNames = {"auto", "6.1", "6.12", "6.18"};
 constexpr std::array<std::string_view, 2> kHandoffNames = {"msg_ring", "eventfd"};
+constexpr std::array<std::string_view, 2> kPlacementNames = {"least_connections", "round_robin"};
 constexpr std::array<std::string_view, 2> kNumaNames = {"auto", "off"};
 constexpr std::array<std::string_view, 2> kEvictionNames = {"s3fifo", "lru"};
 
@@ -107,6 +108,10 @@ constexpr Option kOptions[] = {
     {.key = "threads.numa", .type = Type::kEnum, .field = field<&Config::threads, &ThreadConfig::numa>(),
      .long_flag = "numa", .names = kNumaNames,
      .help = "place workers and item memory by NUMA node"},
+    {.key = "threads.placement", .type = Type::kEnum,
+     .field = field<&Config::threads, &ThreadConfig::placement>(), .long_flag = "placement",
+     .names = kPlacementNames,
+     .help = "which worker gets a new connection: the one that has the fewest, or each in turn"},
 
     {.key = "io.backend", .type = Type::kEnum, .field = field<&Config::io, &IoConfig::backend>(),
      .long_flag = "io", .names = kBackendNames,

@@ -301,9 +301,17 @@ NetworkStats NetworkImplementation::stats() const {
   if (!serving_.load(std::memory_order_acquire)) return stats;
   for (const auto& worker : workers_) {
     const WorkerCounters& counters = worker->counters();
+    WorkerStats share;
+    const std::uint64_t closed =
+        counters.connections_closed.get();  // first, so that it is not the larger one
+    share.total_connections = counters.connections_opened.get();
+    share.current_connections = share.total_connections - closed;
+    share.bytes_read = counters.bytes_read.get();
+    share.bytes_written = counters.bytes_written.get();
+    stats.workers.push_back(share);
     stats.connection_structures += worker->connection_structures();
-    stats.bytes_read += counters.bytes_read.get();
-    stats.bytes_written += counters.bytes_written.get();
+    stats.bytes_read += share.bytes_read;
+    stats.bytes_written += share.bytes_written;
     stats.yields += counters.yields.get();
     stats.idle_kicks += counters.idle_kicks.get();
     stats.receive_buffers_exhausted += counters.receive_buffers_exhausted.get();

@@ -70,7 +70,8 @@ bool Worker::run_once() {
   release_ended();
   recycle_buffers();
   if (!context_.stopping || connections_.taken() != 0) return true;
-  if (adopted_ < stop_descriptors_.load(std::memory_order_acquire)) return true;
+  if (context_.counters.connections_opened.get() < stop_descriptors_.load(std::memory_order_acquire))
+    return true;
   if (!datagram_sockets_ended()) return true;
   end();
   return false;
@@ -143,7 +144,7 @@ void Worker::drop_stale(const Completion& completion) {
 // --- Connections come and go
 
 void Worker::adopt(AcceptedDescriptor accepted) {
-  ++adopted_;
+  context_.counters.connections_opened.add();
   const auto taken = connections_.take();
   // The acceptor keeps below the limit, and no worker has fewer slots than that.
   RC_CHECK(taken.object != nullptr && accepted.listener < context_.listeners.size());

@@ -52,7 +52,7 @@ class Worker {
   // Orderly end; `descriptors` were delivered to this worker in all. Call once.
   void request_stop(std::uint64_t descriptors);
   unsigned index() const { return context_.index; }
-  HandoffPort port() { return {ring_.get(), &queue_}; }
+  HandoffPort port() { return {ring_.get(), &queue_, &context_.counters.connections_closed}; }
   const WorkerCounters& counters() const { return context_.counters; }
   std::uint64_t output_blocks() const { return context_.output.blocks.blocks(); }
   std::uint32_t connection_structures() const { return connections_.built(); }
@@ -72,6 +72,9 @@ class Worker {
 
   // --- For tests, between turns.
   std::uint32_t open_connections() const { return connections_.taken(); }
+  std::uint64_t output_blocks_in_use() const {
+    return output_blocks() - context_.output.blocks.blocks_free();
+  }
   template <typename Visit>
   void for_each_connection(Visit visit) {
     connections_.for_each_taken(visit);
@@ -107,7 +110,6 @@ class Worker {
   std::vector<Completion> batch_;
   const std::uint64_t start_ns_;
   bool again_ = false;  // on_turn has work left
-  std::uint64_t adopted_ = 0;
   std::uint64_t stop_deadline_ns_ = 0;
   std::uint32_t stop_turn_ = 0;
   std::atomic<std::uint32_t> tick_{0};

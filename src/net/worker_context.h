@@ -26,7 +26,7 @@ struct WorkerCounters {
   Counter yields, idle_kicks;
   Counter receive_buffers_exhausted, receives_paused;
   Counter sends_short, stale_completions;
-  Counter connections_closed;
+  Counter connections_opened, connections_closed;
   Counter datagrams_received, datagrams_sent, datagrams_malformed;
   Counter datagram_replies_dropped, datagram_send_errors;
 };

@@ -22,6 +22,7 @@ NetworkOptions network_options(const config::Config& config) {
   options.workers = config.threads.workers;
   options.pin_workers = config.threads.pin;
   options.handoff = config.io.handoff;
+  options.placement = config.threads.placement;
   options.io_backend = config.io.backend;
   options.io_level = config.io.level;
   options.connections_max = static_cast<unsigned>(config.network.connections_max);

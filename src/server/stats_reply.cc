@@ -62,6 +62,8 @@ bool write_group(ServerContext& server, const Connection& connection, std::strin
     slabs_stats(server, lines);
   } else if (group == "conns") {
     connections_stats(server, connection, lines);
+  } else if (group == "workers") {
+    workers_stats(server, lines);
   } else if (group == "sizes" && !server.config.stats.track_sizes) {
     sizes_untracked_stats(lines);
   } else if (group != "extstore") {

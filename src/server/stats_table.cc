@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <span>
@@ -66,6 +67,14 @@ bool maintainer_on(const Snapshot& s) {
 }
 bool udp_on(const Snapshot& s) {
   return s.config->network.udp_port != 0;
+}
+std::uint64_t worker_connections_min(const Snapshot& s) {
+  const auto least = std::ranges::min_element(s.network.workers, {}, &WorkerStats::current_connections);
+  return least == s.network.workers.end() ? 0 : least->current_connections;
+}
+std::uint64_t worker_connections_max(const Snapshot& s) {
+  const auto most = std::ranges::max_element(s.network.workers, {}, &WorkerStats::current_connections);
+  return most == s.network.workers.end() ? 0 : most->current_connections;
 }
 constexpr Row only(bool (*shown)(const Snapshot&), Row row) {
   row.shown = shown;
@@ -201,6 +210,8 @@ constexpr Row kOwnRows[] = {
     network<&NetworkStats::stale_completions>("stale_completions"),
     network<&NetworkStats::accept_errors>("accept_errors"),
     network<&NetworkStats::handoff_retries>("handoff_retries"),
+    state("worker_connections_min", worker_connections_min),
+    state("worker_connections_max", worker_connections_max),
     only(udp_on, network<&NetworkStats::datagrams_received>("udp_datagrams_received")),
     only(udp_on, network<&NetworkStats::datagrams_sent>("udp_datagrams_sent")),
     only(udp_on, network<&NetworkStats::datagrams_malformed>("udp_datagrams_malformed")),

@@ -95,7 +95,9 @@ StoreCore::JoinStep StoreCore::join_locked(Joining& joining) {
 bool StoreCore::join_rebuilt(Joining& joining) {
   const ItemHeader& header = joining.existing.header;
   StoreRequest request = joining.request;
-  request.mode = StoreMode::kAdd;  // so that a failure leaves the old item alone
+  // A failure leaves the old item alone.
+  request.mode = StoreMode::kAdd;
+  request.remove_when_refused = false;
   request.client_flags = header.client_flags;
   PendingStore pending;
   bool written =

@@ -68,6 +68,42 @@ def connection_limit(options):
             connection.close()
 
 
+def spread(control, total):
+    """Connections of the four workers, the fewest first, once they are `total` in all."""
+    deadline = time.monotonic() + 10
+    while True:
+        lines = control.stats("workers")
+        connections = [int(lines[f"{worker}:curr_connections"]) for worker in range(4)]
+        if sum(connections) == total:
+            return sorted(connections)
+        assert time.monotonic() < deadline, f"{connections}, not {total} in all"
+        time.sleep(0.02)
+
+
+@suite.test("connections go to the worker that has the fewest; with round_robin in turn")
+def placement(options):
+    if options.dialect != "rc":
+        raise tap.Skip("memcached has no such choice")
+    for name, expected in [("least_connections", [25, 25, 25, 25]), ("round_robin", [11, 29, 30, 30])]:
+        with process.Server(options, ["-t", "4", f"--placement={name}"]) as server:
+            control = server.connect()
+            assert spread(control, 1) == [0, 0, 0, 1]
+            clients = [server.connect() for _ in range(79)]
+            assert spread(control, 80) == [20, 20, 20, 20]
+            # Every fourth is of one worker, which has the control connection left.
+            for client in clients[3::4]:
+                client.close()
+            assert spread(control, 61) == [1, 20, 20, 20]
+            clients += [server.connect() for _ in range(39)]
+            assert spread(control, 100) == expected
+            stats = control.stats()
+            assert int(stats["worker_connections_min"]) == min(expected), stats
+            assert int(stats["worker_connections_max"]) == max(expected), stats
+            assert int(stats["curr_connections"]) == 100
+            for client in clients + [control]:
+                client.close()
+
+
 @suite.test("without maxconns_fast the server stops accepting and goes on when there is room")
 def connection_limit_slow(options):
     with process.Server(options, ["-c", str(LIMIT if options.dialect == "rc" else 64), "-t", "1",

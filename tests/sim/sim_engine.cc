@@ -1,6 +1,5 @@
 #include "sim_engine.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace ringcached::testing {
@@ -143,94 +142,27 @@ NetworkOptions tiny_options() {
   return options;
 }
 
-SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options_in,
+SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& network_options,
                      Protocol protocol, bool first_listener_fails)
-    : world(seed, faults, {.socket_buffer_bytes = 4096}), options(options_in) {
-  listeners = {first_listener_fails ? world.create_pollable() : world.listen(true), world.listen(false)};
-  std::vector<net::Listener> owned;
-  ListenAddress tcp{.kind = ListenAddress::Kind::kTcp, .host = "127.0.0.1", .port = 1};
-  ListenAddress path{.kind = ListenAddress::Kind::kUnix, .path = "/simulated"};
-  owned.emplace_back(listeners[0], tcp);
-  owned.emplace_back(listeners[1], path);
-  for (const net::Listener& listener : owned) infos_.push_back(listener.info());
-  std::vector<net::Worker*> pointers;
-  for (unsigned i = 0; i < options.workers; ++i) {
-    auto ring = world.create_ring({options.ring_entries, options.ring_entries * 8, options.receive_buffers,
-                                   options.receive_buffer_bytes});
-    workers.push_back(std::make_unique<net::Worker>(i, options, world.clock(), infos_, connection_count_,
-                                                    std::move(ring),
-                                                    std::make_unique<SimWorkerHandler>(log, protocol)));
-    pointers.push_back(workers.back().get());
-    if (!workers.back()->begin()) failures.push_back("worker did not begin");
-  }
-  worker_ended_.resize(workers.size());
-  acceptor = std::make_unique<net::Acceptor>(
-      options, world.clock(), std::move(owned), std::move(pointers), connection_count_,
-      world.create_ring({options.ring_entries, options.ring_entries * 8, 0, 0}),
-      [this](const Status& status) { failures.push_back(status.message()); });
-  if (!acceptor->begin()) failures.push_back("acceptor did not begin");
+    : SimNetwork(seed, faults, {.socket_buffer_bytes = 4096}, network_options) {
+  begin([&](unsigned) { return std::make_unique<SimWorkerHandler>(log, protocol); }, first_listener_fails);
 }
 
-SimEngine::~SimEngine() = default;
-
-void SimEngine::turn(Dice& dice) {
-  const unsigned who = dice.below(static_cast<unsigned>(workers.size()) + 1);
-  if (who == workers.size()) {
-    if (!acceptor_ended_) acceptor_ended_ = !acceptor->run_once();
-  } else if (!worker_ended_[who]) {
-    worker_ended_[who] = !workers[who]->run_once();
-  }
-  if (dice.one_in(8)) world.advance(std::chrono::milliseconds(dice.below(15)));
-  watch_memory();
-}
-
-void SimEngine::round() {
-  if (!acceptor_ended_) acceptor_ended_ = !acceptor->run_once();
-  bool all = acceptor_ended_;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    if (!worker_ended_[i]) worker_ended_[i] = !workers[i]->run_once();
-    all = all && worker_ended_[i];
-  }
-  stopped_ = all;
-  world.advance(std::chrono::milliseconds(3));
-  watch_memory();
-}
-
-void SimEngine::watch_memory() {
-  for (const auto& worker : workers) {
-    worker->for_each_connection([this](net::ClientConnection& connection) {
-      output_max_ = std::max(output_max_, connection.unsent());
-      input_max_ = std::max(input_max_, connection.input_tail_bytes());
-    });
-  }
-}
-
-void SimEngine::stop() {
-  acceptor->request_stop();
+SimEngine::~SimEngine() {
+  destroy_threads();
 }
 
 std::string SimEngine::verdict() {
-  if (!stopped_) {
-    stop();
-    if (!run_until([this] { return stopped_; })) failures.push_back("the orderly end did not come");
+  if (!stopped()) {
+    request_stop();
+    run_until([this] { return stopped(); });
   }
-  if (connections() != 0)
-    failures.push_back(std::to_string(connections()) + " connections counted at the end");
   if (log.opened != log.closed) {
     failures.push_back("handlers opened " + std::to_string(log.opened) + ", closed " +
                        std::to_string(log.closed));
   }
   if (!log.pinned.empty()) failures.push_back(std::to_string(log.pinned.size()) + " pins not released");
-  if (stopped_) {
-    acceptor.reset();
-    workers.clear();
-  }
-  const std::string unclean = world.check_clean();
-  std::string report = unclean;
-  for (const std::string& failure : failures) {
-    report += "seed " + std::to_string(world.seed()) + ": " + failure + "\n";
-  }
-  return report;
+  return SimNetwork::verdict();
 }
 
 }  // namespace ringcached::testing

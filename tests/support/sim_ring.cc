@@ -280,6 +280,10 @@ void SimRing::submit() {
     const SimOperationPointer operation = queued_.front();
     queued_.pop_front();
     active_.push_back(operation);
+    world_.note({.what = name_of(operation->kind),
+                 .ring = id_,
+                 .token = operation->token,
+                 .descriptor = operation->object ? operation->object->descriptor : -1});
     if (operation->on_descriptor() && (operation->object == nullptr || operation->object->closed)) {
       complete(operation, -EBADF);
     } else if (operation->kind == SimOperation::Kind::kCancel) {
@@ -436,6 +440,7 @@ int SimRing::send_now(int socket, std::span<const char> data) {
   if (object->kind != SimObject::Kind::kSocket) return -ENOTSOCK;
   if (object->broken || object->server_shut_write) return -EPIPE;
   if (world_.inject(world_.faults.send_error, "send_error")) {
+    object->broken_by_fault = true;
     world_.break_connection(*object, 0);
     return -EPIPE;
   }

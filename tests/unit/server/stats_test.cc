@@ -259,12 +259,19 @@ TEST_SUITE("stats") {
           0);
   }
 
-  TEST_CASE("connections, sizes, an unknown group") {
+  TEST_CASE("connections, workers, sizes, an unknown group") {
     SessionHarness harness;
     CHECK(
         harness.feed("stats conns\r\n") ==
         "STAT 7:addr tcp:127.0.0.1:1\r\nSTAT 7:listen_addr tcp:127.0.0.1:2\r\nSTAT 7:state conn_parse_cmd\r\n"
         "STAT 7:secs_since_last_cmd 0\r\nEND\r\n");
+    CHECK(harness.feed("stats workers\r\n") ==
+          "STAT 0:curr_connections 3\r\nSTAT 0:total_connections 8\r\nSTAT 0:bytes_read 1234\r\n"
+          "STAT 0:bytes_written 99\r\nSTAT 1:curr_connections 1\r\nSTAT 1:total_connections 2\r\n"
+          "STAT 1:bytes_read 0\r\nSTAT 1:bytes_written 0\r\nEND\r\n");
+    const std::string general = harness.feed("stats\r\n");
+    CHECK(figure(general, "worker_connections_min") == 1);
+    CHECK(figure(general, "worker_connections_max") == 3);
     CHECK(harness.feed("stats sizes\r\n") == "STAT sizes_status disabled\r\nEND\r\n");
     CHECK(harness.feed("stats nonsense\r\n") == "ERROR\r\n");
     CHECK(harness.feed("stats items\r\n") == "END\r\n");
