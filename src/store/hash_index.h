@@ -191,14 +191,21 @@ class HashIndex {
   void prefetch(std::uint64_t hash) const {
     __builtin_prefetch(&buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))]);
   }
-  // The item that probably has this hash: the first in the home bucket with its tag.
-  void prefetch_item(std::uint64_t hash) const {
+  // The item that probably has this hash: the first in the home bucket with its tag. True: there is none, but
+  // the chain goes on; its next bucket was asked for, and prefetch_chained_item() is to follow.
+  bool prefetch_item(std::uint64_t hash) const {
     const Bucket& home = buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))];
-    const SlotMatches matches = match_tags(home, slot_tag(hash));
-    if (!matches.any()) return;
-    const std::byte* chunk = item(slot_address(home.slots[matches.first()].load(std::memory_order_relaxed)));
-    __builtin_prefetch(chunk);
-    __builtin_prefetch(chunk + sizeof(Bucket));
+    if (prefetch_match(match_tags(home, slot_tag(hash)), home.slots)) return false;
+    const OverflowBucket* next = next_of(home.word.load(std::memory_order_relaxed));
+    if (next != nullptr) __builtin_prefetch(next);
+    return next != nullptr;
+  }
+  // The same from the first overflow bucket on.
+  void prefetch_chained_item(std::uint64_t hash) const {
+    const Bucket& home = buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))];
+    const OverflowBucket* next = next_of(home.word.load(std::memory_order_relaxed));
+    if (next == nullptr || prefetch_match(match_tags(*next, slot_tag(hash)), next->slots)) return;
+    if ((next = next_of(next->word.load(std::memory_order_relaxed))) != nullptr) __builtin_prefetch(next);
   }
 
   // Items come and go: +1, -1. `pending` is the caller's own and is passed on from time to time; true then,
@@ -259,6 +266,14 @@ class HashIndex {
     return next == nullptr ? ChainLink() : ChainLink(*next);
   }
   std::byte* item(ChunkAddress address) const { return items_base_ + address * kGranuleBytes; }
+  // The lines with header and key of the first match.
+  bool prefetch_match(const SlotMatches& matches, const std::atomic<std::uint64_t>* slots) const {
+    if (!matches.any()) return false;
+    const std::byte* chunk = item(slot_address(slots[matches.first()].load(std::memory_order_relaxed)));
+    __builtin_prefetch(chunk);
+    __builtin_prefetch(chunk + sizeof(Bucket));
+    return true;
+  }
   std::uint64_t hash_of_item(ChunkAddress address) const;
 
   static void lock_bucket(Bucket& bucket);

@@ -281,8 +281,11 @@ Key Store::key(std::string_view bytes) const {
 void Store::prefetch(const Key& key) const {
   impl_->index->prefetch(key.hash);
 }
-void Store::prefetch_item(const Key& key) const {
-  impl_->index->prefetch_item(key.hash);
+bool Store::prefetch_item(const Key& key) const {
+  return impl_->index->prefetch_item(key.hash);
+}
+void Store::prefetch_chained_item(const Key& key) const {
+  impl_->index->prefetch_chained_item(key.hash);
 }
 std::size_t Store::item_bytes_max() const {
   return impl_->options.item_bytes_max;
