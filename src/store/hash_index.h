@@ -18,6 +18,7 @@
 // never wait for anything else while holding it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -148,6 +149,7 @@ struct HashIndexOptions {
   std::size_t buckets_initial = 8192;
   bool growth = true;
   bool large_pages = false;
+  std::size_t writers = 1;  // HashIndex::Share objects there will be
 };
 
 class HashIndex {
@@ -207,13 +209,23 @@ class HashIndex {
     if ((next = next_of(next->word.load(std::memory_order_relaxed))) != nullptr) __builtin_prefetch(next);
   }
 
-  // Items come and go: +1, -1. `pending` is the caller's own and is passed on from time to time; true then,
-  // and the caller should call grow() once it holds no lock.
-  bool count(int change, int& pending) {
-    pending += change;
-    if (pending < kCountBatch && pending > -kCountBatch) return false;
-    items_.fetch_add(pending, std::memory_order_relaxed);
-    pending = 0;
+  // What a writer keeps of the things that all writers share, so that their lines are touched once in a while
+  // instead of at every item. One user at a time; it ends with the index, or is given back.
+  struct Share {
+    static constexpr unsigned kSparesMax = 32;
+    int items = 0;  // came and went since the last time they were passed on
+    unsigned spare_count = 0;
+    std::array<std::uint32_t, kSparesMax> spares;  // overflow buckets
+  };
+  void give_back(Share& share);
+
+  // Items come and go: +1, -1. True when the sum was passed on, and the caller should call grow() once it
+  // holds no lock.
+  bool count(int change, Share& share) {
+    share.items += change;
+    if (share.items < kCountBatch && share.items > -kCountBatch) return false;
+    items_.fetch_add(share.items, std::memory_order_relaxed);
+    share.items = 0;
     return true;
   }
   // Splits up to `splits_max` buckets if there are too many items for them. Never waits: somebody else may be
@@ -236,6 +248,7 @@ class HashIndex {
 
   std::size_t bucket_count() const { return bucket_count_.load(std::memory_order_acquire); }
   std::size_t bytes_used() const;  // touched at some time, overflow included
+  // Those that lie with writers count, too.
   std::size_t overflow_buckets() const { return overflow_used_.load(std::memory_order_relaxed); }
 
  private:
@@ -282,10 +295,14 @@ class HashIndex {
 
   static void lock_bucket(Bucket& bucket);
   static void unlock_bucket(Bucket& bucket, bool changed);
-  ChainLink append_overflow(const ChainLink& last);
-  void free_overflow(std::uint32_t overflow);
-  void insert(Bucket& home, std::uint64_t slot);
-  void erase(Bucket& home, std::atomic<std::uint64_t>& slot);
+  std::uint32_t pop_overflow();
+  void push_overflow(std::uint32_t overflow);
+  void take_spares(Share& share);
+  void return_spares(Share& share, unsigned count);
+  ChainLink append_overflow(const ChainLink& last, Share& share);
+  void free_overflow(std::uint32_t overflow, Share& share);
+  void insert(Bucket& home, std::uint64_t slot, Share& share);
+  void erase(Bucket& home, std::atomic<std::uint64_t>& slot, Share& share);
   void split_next();
   void distribute(Bucket& from, Bucket& to, std::uint64_t bit);
   void prefetch_items(Bucket& home) const;
@@ -304,6 +321,7 @@ class HashIndex {
   std::atomic<std::uint32_t> overflow_next_{1};  // first never used
   std::atomic<std::uint32_t> overflow_used_{0};
   SpinLock growth_lock_;
+  Share growth_share_;  // of its holder
 };
 
 // The lock of one key's bucket, and what may be done under it.
@@ -320,13 +338,13 @@ class LockedBucket {
 
   // Readers that looked at this bucket meanwhile will start again. Call before changing bytes they rely on.
   void will_change() { changed_ = true; }
-  void insert(std::uint64_t slot) {
+  void insert(std::uint64_t slot, HashIndex::Share& share) {
     changed_ = true;
-    index_.insert(*home_, slot);
+    index_.insert(*home_, slot, share);
   }
-  void erase(std::atomic<std::uint64_t>& slot) {
+  void erase(std::atomic<std::uint64_t>& slot, HashIndex::Share& share) {
     changed_ = true;
-    index_.erase(*home_, slot);
+    index_.erase(*home_, slot, share);
   }
   void replace(std::atomic<std::uint64_t>& slot, std::uint64_t value) {
     changed_ = true;

@@ -64,6 +64,7 @@ Status StoreCore::open() {
   index_options.buckets_initial = std::size_t{1} << (options.index_power_initial - kSlotsPowerPerBucket);
   index_options.growth = options.index_growth;
   index_options.large_pages = options.large_pages;
+  index_options.writers = 2 * std::size_t{options.threads};  // a thread, and its arena
   auto created_index = HashIndex::create(index_options, base);
   if (!created_index) return created_index.status();
   index = std::move(created_index.value());
@@ -121,7 +122,7 @@ void StoreCore::unlink(Ledger& ledger, LockedBucket& bucket, const Existing& exi
     ledger.classes[class_of(existing.header)].expired_unfetched.add();
   }
   account_unlinked(ledger, existing);
-  bucket.erase(*existing.slot);
+  bucket.erase(*existing.slot, ledger.index);
 }
 
 // Own memory first; before giving up, anybody's.
