@@ -45,7 +45,7 @@ def program(options, *names):
 
 def memory(options):
     programs, _ = find_programs(options.build, ["ringcached"])
-    load = types.SimpleNamespace(connections=50, keys=MEMORY_ITEMS, unix=False)
+    load = types.SimpleNamespace(build=options.build, connections=50, keys=MEMORY_ITEMS, unix=False)
     harness = Harness(load, programs, None)
     rows = []
     for entry in harness.memory(MEMORY_ITEMS):
