@@ -89,7 +89,7 @@ ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t gene
     decision = evicted(existing, hash, now);
     core_.unlink(ledger_, bucket, existing);
   }
-  core_.index->count(-1, ledger_.index_pending);
+  core_.index->count(-1, ledger_.index);
   count_eviction(ledger_.counters, decision);
   if (core_.eviction_observer != nullptr && core_.eviction_observer->wants_evictions() && !decision.expired)
       [[unlikely]] {

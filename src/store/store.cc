@@ -64,6 +64,7 @@ Status StoreCore::open() {
   index_options.buckets_initial = std::size_t{1} << (options.index_power_initial - kSlotsPowerPerBucket);
   index_options.growth = options.index_growth;
   index_options.large_pages = options.large_pages;
+  index_options.writers = 2 * std::size_t{options.threads};  // a thread, and its arena
   auto created_index = HashIndex::create(index_options, base);
   if (!created_index) return created_index.status();
   index = std::move(created_index.value());
@@ -85,21 +86,6 @@ void StoreCore::open_arena(unsigned id, unsigned node) {
   arena_options.lru = options.lru;
   owners[id] = std::make_unique<ArenaOwner>(*this, id);
   arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
-}
-
-ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
-  ItemInfo info;
-  info.cas = options.cas ? header.cas : 0;
-  info.client_flags = header.client_flags;
-  info.value_bytes = header.value_bytes;
-  info.expiry = header.expiry;
-  info.last_access = time - idle_seconds(header.access, time);
-  info.fetched = (slot & kSlotFetched) != 0;
-  info.stale = (header.state & kStale) != 0;
-  info.token_sent = (header.state & kTokenSent) != 0;
-  info.binary_key = (header.state & kBinaryKey) != 0;
-  info.slab_class = class_of(header);
-  return info;
 }
 
 Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
@@ -136,7 +122,7 @@ void StoreCore::unlink(Ledger& ledger, LockedBucket& bucket, const Existing& exi
     ledger.classes[class_of(existing.header)].expired_unfetched.add();
   }
   account_unlinked(ledger, existing);
-  bucket.erase(*existing.slot);
+  bucket.erase(*existing.slot, ledger.index);
 }
 
 // Own memory first; before giving up, anybody's.
@@ -281,8 +267,11 @@ Key Store::key(std::string_view bytes) const {
 void Store::prefetch(const Key& key) const {
   impl_->index->prefetch(key.hash);
 }
-void Store::prefetch_item(const Key& key) const {
-  impl_->index->prefetch_item(key.hash);
+bool Store::prefetch_item(const Key& key) const {
+  return impl_->index->prefetch_item(key.hash);
+}
+void Store::prefetch_chained_item(const Key& key) const {
+  impl_->index->prefetch_chained_item(key.hash);
 }
 std::size_t Store::item_bytes_max() const {
   return impl_->options.item_bytes_max;

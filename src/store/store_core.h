@@ -37,12 +37,12 @@ struct Ledger {
   };
   StoreCounters counters;
   std::array<ClassCells, SlabClasses::kClassesMax + 1> classes;
-  Counter writes;         // items stamped with the flush epoch
-  int index_pending = 0;  // HashIndex::count()
+  Counter writes;  // items stamped with the flush epoch
+  HashIndex::Share index;
 };
 
 // The store as its arena sees it. One per arena; everything happens under that arena's lock.
-class ArenaOwner final : public ItemOwner {
+class alignas(64) ArenaOwner final : public ItemOwner {
  public:
   ArenaOwner(StoreCore& core, unsigned arena) : core_(core), arena_(arena) {}
   Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) override;
@@ -58,7 +58,7 @@ class ArenaOwner final : public ItemOwner {
   Ledger ledger_;
 };
 
-struct ThreadState {
+struct alignas(64) ThreadState {
   StoreCore* core = nullptr;
   unsigned id = 0;
   Arena* arena = nullptr;
@@ -173,7 +173,7 @@ class StoreCore {
   }
   // An item was linked (+1) or unlinked (-1) by this thread; lets the index grow.
   void count_item(ThreadState& thread, int change) {
-    if (index->count(change, thread.ledger.index_pending)) index->grow(kSplitsPerBatch);
+    if (index->count(change, thread.ledger.index)) index->grow(kSplitsPerBatch);
   }
 
   // --- Reading, apart from the optimistic path in store_read.h.
@@ -273,6 +273,21 @@ class StoreCore {
   SpinLock flush_lock_;
   std::uint64_t writes_at_flush_ = 0;
 };
+
+inline ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
+  ItemInfo info;
+  info.cas = options.cas ? header.cas : 0;
+  info.client_flags = header.client_flags;
+  info.value_bytes = header.value_bytes;
+  info.expiry = header.expiry;
+  info.last_access = time - idle_seconds(header.access, time);
+  info.fetched = (slot & kSlotFetched) != 0;
+  info.stale = (header.state & kStale) != 0;
+  info.token_sent = (header.state & kTokenSent) != 0;
+  info.binary_key = (header.state & kBinaryKey) != 0;
+  info.slab_class = class_of(header);
+  return info;
+}
 
 struct Store::Impl : StoreCore {
   using StoreCore::StoreCore;

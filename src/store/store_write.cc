@@ -123,7 +123,7 @@ void StoreCore::exchange(ThreadState& thread, LockedBucket& bucket, const Existi
   std::uint64_t slot = make_slot(key.hash, draft.chunk.address);
   if (!old.alive() && stamp.fetched) slot |= kSlotFetched;
   if (old.slot == nullptr) {
-    bucket.insert(slot);
+    bucket.insert(slot, thread.ledger.index);
   } else {
     if (old.alive()) {
       slot = with_frequency(slot, slot_frequency(old.slot->load(std::memory_order_relaxed)) + 1);

@@ -43,18 +43,18 @@ struct IndexFixture {
     shared_store32(item + kAccessOffset, access_word(1, name.size()));
     copy_to_shared(item + kItemHeaderBytes, name.data(), name.size());
     LockedBucket bucket(*index, hash(number));
-    bucket.insert(make_slot(hash(number), address(number)));
+    bucket.insert(make_slot(hash(number), address(number)), share);
     bucket.unlock();
-    if (index->count(1, pending)) index->grow(64);
+    if (index->count(1, share)) index->grow(64);
   }
   void erase(std::size_t number) {
     LockedBucket bucket(*index, hash(number));
     std::atomic<std::uint64_t>* slot = bucket.find(key(number));
     REQUIRE(slot != nullptr);
     CHECK(slot == bucket.find_address(address(number)));
-    bucket.erase(*slot);
+    bucket.erase(*slot, share);
     bucket.unlock();
-    index->count(-1, pending);
+    index->count(-1, share);
   }
   bool has(std::size_t number) const {
     HashIndex::Ticket ticket;
@@ -69,7 +69,7 @@ struct IndexFixture {
 
   std::unique_ptr<std::byte[], Free> memory;
   std::unique_ptr<HashIndex> index;
-  int pending = 0;
+  HashIndex::Share share;
 };
 
 }  // namespace
@@ -109,6 +109,25 @@ TEST_SUITE("hash index") {
     }
   }
 
+  TEST_CASE("asking for memory ahead ends at the home bucket, or says that the chain goes on") {
+    constexpr std::size_t kItems = 64;
+    IndexFixture fixture(kItems, 1, false);
+    for (std::size_t number = 0; number < kSlotsPerBucket; ++number) {
+      fixture.insert(number);
+      CHECK_FALSE(fixture.index->prefetch_item(fixture.hash(number)));
+      CHECK_FALSE(fixture.index->prefetch_item(fixture.hash(kItems)));
+    }
+    for (std::size_t number = kSlotsPerBucket; number < kItems; ++number) {
+      fixture.insert(number);
+      CHECK(fixture.index->prefetch_item(fixture.hash(number)));
+    }
+    for (std::size_t number = 0; number <= kItems; ++number) {
+      fixture.index->prefetch(fixture.hash(number));
+      fixture.index->prefetch_chained_item(fixture.hash(number));
+      CHECK(fixture.has(number) == (number < kItems));
+    }
+  }
+
   TEST_CASE("frequencies stop at their largest value") {
     CHECK(slot_frequency(with_frequency(make_slot(~0ULL, 7), 2)) == 2);
     CHECK(slot_frequency(with_frequency(make_slot(~0ULL, 7), 9)) == 3);
@@ -132,6 +151,7 @@ TEST_SUITE("hash index") {
     for (std::size_t i = 0; i < kItems; i += 2) fixture.erase(i);
     for (std::size_t i = 0; i < kItems; ++i) CHECK(fixture.has(i) == (i % 2 == 1));
     for (std::size_t i = 1; i < kItems; i += 2) fixture.erase(i);
+    fixture.index->give_back(fixture.share);
     CHECK(fixture.index->overflow_buckets() == 0);
   }
 
@@ -154,6 +174,7 @@ TEST_SUITE("hash index") {
     CHECK(fixture.index->bucket_count() == 2);
     for (std::size_t i = 0; i < kItems; i += 7) CHECK(fixture.has(i));
     for (std::size_t i = 0; i < kItems; ++i) fixture.erase(i);
+    fixture.index->give_back(fixture.share);
     CHECK(fixture.index->overflow_buckets() == 0);
     fixture.insert(1);
     CHECK(fixture.has(1));
