@@ -95,11 +95,37 @@ struct Existing {
   bool alive() const { return vitality == Lookup::kHit; }
 };
 
-// A draft that replaces one certain version of an item, or nothing.
-struct Successor {
-  ChunkAddress address = kNoChunk;
-  std::uint64_t cas = 0;
+// One certain version of an item, as it was seen under the lock of its bucket, to be replaced later if it is
+// still there. Its id alone does not say so, for clients choose ids too (meta E) and choose one twice. So a
+// large value is pinned, which keeps its chunk from becoming any other version, and a small one is copied.
+class HeldVersion {
+ public:
+  explicit HeldVersion(StoreCore& held_by) : core_(held_by) {}
+  ~HeldVersion() { release(); }
+  HeldVersion(const HeldVersion&) = delete;
+  HeldVersion& operator=(const HeldVersion&) = delete;
+
+  // Under the lock. Replaces what was held before.
+  void hold(const Existing& existing);
+  void release();
+  // Under the lock: whether the item that the key has now is the one held. It is let go in any case, so that
+  // whoever replaces it can free it.
+  bool release_if(const Existing& existing);
+  // Of the version held; also without the lock: visit(std::span<const char>).
+  template <typename Visit>
+  void visit(Visit&& visit) const;
+
+ private:
+  bool is(const Existing& existing) const;
+  bool pinned() const { return existing_.header.value_bytes >= kPinBytesMin; }
+
+  StoreCore& core_;
+  Existing existing_;
+  char value_[kPinBytesMin];
 };
+
+// How a successor is stamped.
+enum class Inherit : std::uint8_t { kNothing, kExpiry };
 
 // Marks and times a new item is linked with.
 struct Stamp {
@@ -196,9 +222,11 @@ class StoreCore {
   // Makes the draft the item of its key, or gives it back.
   StoreResult link(ThreadState& thread, const StoreRequest& request, const Draft& draft, CacheTime time);
   void note_refused(ThreadState& thread, const Key& key, const Existing& existing, CacheTime time);
-  // Only if the item is still `expected`; false (and nothing done, draft given back) otherwise.
-  bool succeed(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
-               const Successor& expected, CacheTime time);
+  // Only if `is_expected(item there is)`, with the expiry that the item has then if that is to be inherited;
+  // false (and nothing done, draft given back) otherwise.
+  template <typename IsExpected>
+  bool succeed(ThreadState& thread, const Key& key, const Draft& draft, Stamp stamp, Inherit inherit,
+               CacheTime time, IsExpected is_expected);
   void discard(ThreadState& thread, const Draft& draft);
   void stamp_item(ThreadState& thread, const Draft& draft, std::size_t key_bytes, std::uint64_t cas,
                   const Stamp& stamp, CacheTime time);
@@ -294,6 +322,33 @@ void visit_value(const StoreCore& core, const std::byte* head, const ItemHeader&
     visit(span(chunk + kPartHeaderBytes, shared_load32(chunk + kPartUsedOffset)));
     part = shared_load64(chunk + kPartNextOffset);
   }
+}
+
+template <typename Visit>
+void HeldVersion::visit(Visit&& visit) const {
+  if (pinned()) return visit_value(core_, core_.item(existing_.address), existing_.header, visit);
+  visit(std::span<const char>(value_, existing_.header.value_bytes));
+}
+
+template <typename IsExpected>
+bool StoreCore::succeed(ThreadState& thread, const Key& key, const Draft& draft, Stamp stamp, Inherit inherit,
+                        CacheTime time, IsExpected is_expected) {
+  Existing old;
+  bool same;
+  {
+    LockedBucket bucket(*index, key.hash);
+    old = examine(bucket, key.bytes, time);
+    same = old.alive() && is_expected(old);
+    // It may have been touched since it was seen.
+    if (inherit == Inherit::kExpiry) stamp.expiry = old.header.expiry;
+    if (same) exchange(thread, bucket, old, key, draft, stamp, time);
+  }
+  if (same) {
+    finish_link(thread, key, draft, stamp, old);
+  } else {
+    discard(thread, draft);
+  }
+  return same;
 }
 
 }  // namespace ringcached::store

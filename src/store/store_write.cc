@@ -180,24 +180,6 @@ StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, co
   return verdict;
 }
 
-bool StoreCore::succeed(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
-                        const Successor& expected, CacheTime time) {
-  Existing old;
-  bool same;
-  {
-    LockedBucket bucket(*index, key.hash);
-    old = examine(bucket, key.bytes, time);
-    same = old.alive() && old.address == expected.address && old.header.cas == expected.cas;
-    if (same) exchange(thread, bucket, old, key, draft, stamp, time);
-  }
-  if (same) {
-    finish_link(thread, key, draft, stamp, old);
-  } else {
-    discard(thread, draft);
-  }
-  return same;
-}
-
 void StoreCore::discard(ThreadState& thread, const Draft& draft) {
   if (draft.chained) {
     free_parts(&thread, shared_load64(item(draft.chunk.address) + kChainNextOffset));
@@ -375,7 +357,9 @@ bool StoreCore::clear_value(ThreadState& thread, const Key& key, const Existing&
   const bool keeps_id = removal.cas_explicit == 0 && !removal.invalidate;
   const Stamp stamp{removal.expiry, (existing.header.state & kBinaryKey) | (removal.invalidate ? kStale : 0),
                     keeps_id ? existing.header.cas : removal.cas_explicit};
-  return succeed(thread, key, draft, stamp, {existing.address, existing.header.cas}, time);
+  return succeed(thread, key, draft, stamp, Inherit::kNothing, time, [&](const Existing& now) {
+    return now.address == existing.address && now.header.cas == existing.header.cas;
+  });
 }
 
 DeleteResult Store::remove(StoreThread& thread, const Key& key, const Removal& removal, CacheTime now) {
