@@ -104,11 +104,12 @@ ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, Cache
 
 Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
   Existing existing;
+  existing.epoch = current_epoch();
   if (slot == nullptr) return existing;
   existing.slot = slot;
   existing.address = slot_address(slot->load(std::memory_order_relaxed));
   existing.header = read_header(item(existing.address), existing.address);
-  existing.vitality = vitality(existing.header, time);
+  existing.vitality = vitality(existing.header, time, existing.epoch);
   return existing;
 }
 

@@ -92,6 +92,9 @@ struct Existing {
   ChunkAddress address = kNoChunk;
   ItemHeader header;
   Lookup vitality = Lookup::kMiss;
+  // The flush epoch in which the key was looked at. What is written on the strength of that look belongs to
+  // it: to give it a later one would save from the flush in between what that has flushed.
+  std::uint32_t epoch = 0;
   bool alive() const { return vitality == Lookup::kHit; }
 };
 
@@ -146,10 +149,15 @@ class StoreCore {
 
   // --- Facts.
   std::byte* item(ChunkAddress address) const { return base + address * kGranuleBytes; }
-  Lookup vitality(const ItemHeader& header, CacheTime now) const {
+  std::uint32_t current_epoch() const {
+    return static_cast<std::uint32_t>(epoch.load(std::memory_order_acquire) & ((1U << kEpochBits) - 1));
+  }
+  static Lookup vitality(const ItemHeader& header, CacheTime now, std::uint32_t in_epoch) {
     if (is_expired(header.expiry, now)) return Lookup::kExpired;
-    const std::uint32_t current = epoch.load(std::memory_order_acquire) & ((1U << kEpochBits) - 1);
-    return state_epoch(header.state) == current ? Lookup::kHit : Lookup::kFlushed;
+    return state_epoch(header.state) == in_epoch ? Lookup::kHit : Lookup::kFlushed;
+  }
+  Lookup vitality(const ItemHeader& header, CacheTime now) const {
+    return vitality(header, now, current_epoch());
   }
   unsigned class_of(const ItemHeader& header) const { return classes.class_for(header.chunk_bytes()); }
   std::size_t charged_bytes(const ItemHeader& header) const {
@@ -229,7 +237,7 @@ class StoreCore {
                CacheTime time, IsExpected is_expected);
   void discard(ThreadState& thread, const Draft& draft);
   void stamp_item(ThreadState& thread, const Draft& draft, std::size_t key_bytes, std::uint64_t cas,
-                  const Stamp& stamp, CacheTime time);
+                  const Stamp& stamp, const Existing& old, CacheTime time);
   void account_resized(Ledger& ledger, const Existing& old, const Draft& draft);
   // Append and prepend, of a value in pieces.
   StoreResult join(ThreadState& thread, const StoreRequest& request, std::span<const std::string_view> added,

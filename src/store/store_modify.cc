@@ -90,7 +90,7 @@ bool StoreCore::join_in_place(Joining& joining, LockedBucket& bucket) {
                     false};
   stamp_item(joining.thread, draft, header.key_bytes(),
              next_cas(joining.thread, header.cas, joining.request.cas_explicit),
-             {header.expiry, header.state & kBinaryKey, 0}, joining.time);
+             {header.expiry, header.state & kBinaryKey, 0}, old, joining.time);
   const std::uint64_t slot = old.slot->load(std::memory_order_relaxed) & ~kSlotFetched;
   old.slot->store(with_frequency(slot, slot_frequency(slot) + 1), std::memory_order_relaxed);
   account_resized(joining.thread.ledger, old, draft);
@@ -237,7 +237,7 @@ bool StoreCore::count_in_place(Counting& counting, LockedBucket& bucket) {
   const std::uint32_t kept = kBinaryKey | (padded ? kStale | kTokenSent : 0);
   stamp_item(counting.thread, draft, header.key_bytes(),
              next_cas(counting.thread, header.cas, counting.wanted.cas_explicit),
-             {counting.expiry(), header.state & kept, 0}, counting.time);
+             {counting.expiry(), header.state & kept, 0}, counting.existing, counting.time);
   std::atomic<std::uint64_t>& slot = *counting.existing.slot;
   const std::uint64_t seen = slot.load(std::memory_order_relaxed);
   slot.store(with_frequency(seen, slot_frequency(seen) + 1), std::memory_order_relaxed);

@@ -441,6 +441,30 @@ TEST_SUITE("store threads") {
     run.check_empties();
   }
 
+  TEST_CASE("what was flushed does not live on in a number that was being counted up") {
+    constexpr unsigned kRounds = 20000;
+    Run run(options_for(2));
+    std::atomic<bool> enough{false};
+    const auto count = [&](Client& client) -> unsigned {
+      std::uint64_t value = 0;
+      while (!enough) client.increment("counter", value);
+      return 0;
+    };
+    // Each flush is followed by a look, without a set in between: whatever is there was kept from before.
+    const auto flush = [&](Client& client) -> unsigned {
+      unsigned wrong = 0;
+      std::string value;
+      for (unsigned i = 0; i < kRounds; ++i) {
+        client.put(StoreMode::kSet, "counter", "1");
+        client.flush();
+        if (client.get("counter", value)) ++wrong;
+      }
+      enough = true;
+      return wrong;
+    };
+    CHECK(run.all({count, flush}) == 0);
+  }
+
   TEST_CASE("pinned values stay as they were, and their memory comes back") {
     Options options = options_for(4);
     options.memory_limit_bytes = std::size_t{8} << 20;
