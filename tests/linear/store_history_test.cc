@@ -3,6 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <map>
+#include <memory>
+#include <random>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,6 +60,61 @@ void press(store::Store& store, const std::atomic<bool>& enough) {
   }
 }
 
+// Canaries: what is wrong with them must be found.
+enum class Flaw { kStaleRead, kLostWrite, kDoubleSwap };
+
+class FlawedClient final : public HistoryClient {
+ public:
+  FlawedClient(HistoryClient& honest, Flaw flaw) : honest_(honest), flaw_(flaw) {}
+
+  void execute(std::span<Request> requests) override {
+    for (Request& request : requests) {
+      if (++count_ % 50 != 0 || !lie(request)) {
+        honest_.execute({&request, 1});
+        remember(request.operation);
+      }
+    }
+  }
+
+ private:
+  void remember(const HistoryOperation& operation) {
+    if (operation.verb == HistoryVerb::kGet) seen_[operation.key] = operation;
+  }
+  // A get answered by the hit before; a set, or a swap that came too late, that is said to have been done.
+  bool lie(Request& request) {
+    HistoryOperation& operation = request.operation;
+    if (flaw_ == Flaw::kStaleRead && operation.verb == HistoryVerb::kGet && seen_.contains(operation.key)) {
+      const HistoryOperation& old = seen_.at(operation.key);
+      honest_.execute({&request, 1});
+      operation.outcome = old.outcome;
+      operation.value = old.value;
+      operation.cas = old.cas;
+      return true;
+    }
+    if (flaw_ == Flaw::kLostWrite && operation.verb == HistoryVerb::kAppend) {
+      Request get{{.client = operation.client, .key = operation.key}, {}};
+      honest_.execute({&get, 1});
+      if (get.operation.outcome != HistoryOutcome::kDone) return false;
+      operation.outcome = HistoryOutcome::kDone;
+      operation.invoked = get.operation.invoked;
+      operation.returned = get.operation.returned;
+      return true;
+    }
+    if (flaw_ == Flaw::kDoubleSwap && operation.verb == HistoryVerb::kCas) {
+      honest_.execute({&request, 1});
+      if (operation.outcome == HistoryOutcome::kExists) operation.outcome = HistoryOutcome::kDone;
+      return true;
+    }
+    --count_;  // the next one, then
+    return false;
+  }
+
+  HistoryClient& honest_;
+  const Flaw flaw_;
+  unsigned count_ = 0;
+  std::map<unsigned, HistoryOperation> seen_;
+};
+
 // Rounds in one store, each with keys of its own.
 void check_case(const StoreCase& wanted) {
   auto created = store::Store::create(wanted.options);
@@ -95,6 +154,24 @@ void check_case(const StoreCase& wanted) {
 }  // namespace
 
 TEST_SUITE("store histories") {
+  TEST_CASE("canaries: a stale read, a lost append, two swaps of one version") {
+    for (const Flaw flaw : {Flaw::kStaleRead, Flaw::kLostWrite, Flaw::kDoubleSwap}) {
+      auto store = std::move(store::Store::create(options_with(std::size_t{64} << 20)).value());
+      HistoryClock clock;
+      std::vector<std::unique_ptr<StoreHistoryClient>> clients;
+      for (unsigned i = 0; i < kClients; ++i) {
+        clients.push_back(std::make_unique<StoreHistoryClient>(*store, clock, i));
+      }
+      const auto history = run_clients(kClients, [&](unsigned client) {
+        HistorySource source({.keys = 2}, client, 1);
+        FlawedClient flawed(*clients[client], flaw);
+        return run_client(flawed, source, 500, 1);
+      });
+      CAPTURE(static_cast<int>(flaw));
+      CHECK(check_history(history, {.may_vanish = true}).result == Linearizability::kViolated);
+    }
+  }
+
   TEST_CASE("with memory to spare every answer is explained, and nothing vanishes") {
     check_case({"ample", options_with(std::size_t{1} << 30), {}});
   }

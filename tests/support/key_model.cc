@@ -79,14 +79,20 @@ std::optional<KeyState> done(const KeyState& before, const HistoryOperation& ope
   }
 }
 
-// The state after an answer that says that nothing was changed; none if the answer is wrong here.
-bool declines_rightly(const KeyState& before, const HistoryOperation& operation) {
+bool joins(const HistoryOperation& operation) {
+  return operation.verb == Verb::kAppend || operation.verb == Verb::kPrepend;
+}
+
+// An answer that says that nothing was changed is right here. To append, "not stored" is also what is said
+// when there is no memory.
+bool declines_rightly(const KeyState& before, const HistoryOperation& operation, bool may_vanish) {
   switch (operation.outcome) {
     case Outcome::kNotFound:
       return !before.present;
     case Outcome::kExists:
       return operation.verb == Verb::kCas && before.present && !compare_matches(before, operation);
     default:
+      if (joins(operation) && may_vanish) return true;
       return before.present == (operation.verb == Verb::kAdd);
   }
 }
@@ -113,7 +119,7 @@ void from_state(const KeyState& before, const HistoryOperation& operation, bool 
     case Outcome::kUnknown:
       return without_answer(before, operation, result);
     default:
-      if (declines_rightly(before, operation)) result.add(before);
+      if (declines_rightly(before, operation, may_vanish)) result.add(before);
   }
 }
 
