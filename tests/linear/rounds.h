@@ -1,22 +1,12 @@
 // Rounds of a test that goes on for a while, each with a seed of its own.
 #pragma once
 
-#include <charconv>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
-#include <string_view>
+
+#include "support/environment.h"
 
 namespace ringcached::testing {
-
-inline std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  if (text == nullptr) return otherwise;
-  const std::string_view view(text);
-  std::uint64_t number = otherwise;
-  std::from_chars(view.data(), view.data() + view.size(), number);
-  return number;
-}
 
 // Calls round(seed), at least once, until RINGCACHED_LINEAR_MS (1000) milliseconds have passed or it returns
 // false. Seeds count from RINGCACHED_LINEAR_SEED (1). How threads meet is not the seed's to decide, but what
