@@ -306,6 +306,7 @@ NetworkStats NetworkImplementation::stats() const {
     stats.bytes_written += counters.bytes_written.get();
     stats.yields += counters.yields.get();
     stats.idle_kicks += counters.idle_kicks.get();
+    stats.connections_out_of_memory += counters.out_of_memory.get();
     stats.receive_buffers_exhausted += counters.receive_buffers_exhausted.get();
     stats.receives_paused += counters.receives_paused.get();
     stats.sends_short += counters.sends_short.get();

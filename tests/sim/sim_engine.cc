@@ -145,6 +145,15 @@ NetworkOptions tiny_options() {
 
 SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options_in,
                      Protocol protocol, bool first_listener_fails)
+    : SimEngine(seed, faults, options_in,
+                {[protocol](HandlerLog& handler_log, unsigned) {
+                   return std::make_unique<SimWorkerHandler>(handler_log, protocol);
+                 },
+                 {}},
+                first_listener_fails) {}
+
+SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options_in,
+                     const SimParts& parts, bool first_listener_fails)
     : world(seed, faults, {.socket_buffer_bytes = 4096}), options(options_in) {
   listeners = {first_listener_fails ? world.create_pollable() : world.listen(true), world.listen(false)};
   std::vector<net::Listener> owned;
@@ -157,9 +166,9 @@ SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkO
   for (unsigned i = 0; i < options.workers; ++i) {
     auto ring = world.create_ring({options.ring_entries, options.ring_entries * 8, options.receive_buffers,
                                    options.receive_buffer_bytes});
+    if (parts.wrap_ring) ring = parts.wrap_ring(std::move(ring));
     workers.push_back(std::make_unique<net::Worker>(i, options, world.clock(), infos_, connection_count_,
-                                                    std::move(ring),
-                                                    std::make_unique<SimWorkerHandler>(log, protocol)));
+                                                    std::move(ring), parts.make_handler(log, i)));
     pointers.push_back(workers.back().get());
     if (!workers.back()->begin()) failures.push_back("worker did not begin");
   }
@@ -185,13 +194,21 @@ void SimEngine::turn(Dice& dice) {
 }
 
 void SimEngine::round() {
+  acceptor_turn();
+  for (std::size_t i = 0; i < workers.size(); ++i) worker_turn(i);
+  end_round();
+}
+
+void SimEngine::acceptor_turn() {
   if (!acceptor_ended_) acceptor_ended_ = !acceptor->run_once();
-  bool all = acceptor_ended_;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    if (!worker_ended_[i]) worker_ended_[i] = !workers[i]->run_once();
-    all = all && worker_ended_[i];
-  }
-  stopped_ = all;
+}
+
+void SimEngine::worker_turn(std::size_t worker) {
+  if (!worker_ended_[worker]) worker_ended_[worker] = !workers[worker]->run_once();
+}
+
+void SimEngine::end_round() {
+  stopped_ = acceptor_ended_ && std::ranges::all_of(worker_ended_, [](bool ended) { return ended; });
   world.advance(std::chrono::milliseconds(3));
   watch_memory();
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -53,10 +54,19 @@ inline constexpr unsigned kProducedPieces = 40;
 
 enum class Protocol { kEcho, kFrames };
 
+// What an engine is made of that is not the one of this file.
+struct SimParts {
+  std::function<std::unique_ptr<WorkerHandler>(HandlerLog& log, unsigned worker)> make_handler;
+  // Puts something before a worker's ring, if not empty. Such a ring can be no target of post().
+  std::function<std::unique_ptr<net::Ring>(std::unique_ptr<net::Ring>)> wrap_ring;
+};
+
 class SimEngine {
  public:
   // With `first_listener_fails`, listeners[0] is no listening socket.
   SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options, Protocol protocol,
+            bool first_listener_fails = false);
+  SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options, const SimParts& parts,
             bool first_listener_fails = false);
   ~SimEngine();
 
@@ -72,6 +82,10 @@ class SimEngine {
     return done();
   }
   void round();
+  // The parts of a round, for a test that does something around them.
+  void acceptor_turn();
+  void worker_turn(std::size_t worker);
+  void end_round();
   void stop();
   bool stopped() const { return stopped_; }
   // Ends everything and says what is wrong; empty when all is well.
