@@ -124,6 +124,8 @@ struct Consumed {
   Next next = Next::kReceive;
 };
 
+// A call that throws std::bad_alloc, as Output does when the heap has nothing for it, ends the connection
+// (CloseReason::kError, counted); the worker goes on.
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
@@ -203,7 +205,8 @@ class WorkerHandler {
   // Before the connection's last handler is told and destroyed.
   virtual void on_close(Connection& /*connection*/, CloseReason /*reason*/) {}
   // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called
-  // again at once (background work left), false to sleep until the next completion or tick.
+  // again at once (background work left), false to sleep until the next completion or tick. It may throw
+  // std::bad_alloc: what it could not do is left to the next call.
   virtual bool on_turn() { return false; }
   // About every NetworkOptions::tick, on an idle worker too.
   virtual void on_tick() {}
@@ -273,6 +276,7 @@ struct NetworkStats {
   std::uint64_t connection_structures = 0;
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t yields = 0, idle_kicks = 0;
+  std::uint64_t connections_out_of_memory = 0;  // ended because the heap had nothing for them
   std::uint64_t listen_disabled = 0, time_in_listen_disabled_us = 0;
   bool accepting = true;
   std::uint64_t receive_buffers = 0,

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <new>
 #include <utility>
 
 namespace ringcached::net {
@@ -18,6 +19,18 @@ constexpr std::uint32_t kSettlingTurns = 2;
 constexpr std::chrono::milliseconds kLinger{500};
 
 }  // namespace
+
+// Whatever needs the heap for this connection: its handler, its input, its output. When there is nothing to
+// be had, this connection ends, with whatever it was doing half done; the others go on.
+template <typename Step>
+void ClientConnection::with_memory(Step step) {
+  try {
+    step();
+  } catch (const std::bad_alloc&) {
+    context_->counters.out_of_memory.add();
+    close_begin(CloseReason::kError);
+  }
+}
 
 void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uint32_t generation,
                             int descriptor, std::uint16_t listener) {
@@ -41,8 +54,9 @@ void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uin
   published_.open(descriptor, listener, peer, progress_tick_);
 }
 
-void ClientConnection::start(std::unique_ptr<ConnectionHandler> handler) {
-  handler_ = std::move(handler);
+void ClientConnection::start(WorkerHandler& worker) {
+  with_memory([&] { handler_ = worker.on_open(*this); });
+  if (lifetime_ == Lifetime::kClosing) return settle();
   if (handler_ == nullptr) {
     drain_begin(CloseReason::kHandler);
   } else if (idle_ticks_max() != 0) {
@@ -72,7 +86,7 @@ void ClientConnection::on_receive(const Completion& completion) {
     --in_flight_;
     receive_ = Receive::kPaused;
   }
-  if (completion.has_buffer()) accept_input(completion);
+  if (completion.has_buffer()) with_memory([&] { accept_input(completion); });
   if (completion.result == 0) {
     // End of stream. Kernels end the operation with it; should one not, the close cancels it.
     if (receive_ == Receive::kPaused) receive_ = Receive::kEnded;
@@ -158,11 +172,13 @@ void ClientConnection::serve() {
   if (lifetime_ != Lifetime::kOpen || !has_work()) return;
   check_invariants();
   served_turn_ = context_->turn;
-  if (producing_) {
-    obey_producer(handler_->on_produce(*this));
-  } else {
-    show_input();
-  }
+  with_memory([&] {
+    if (producing_) {
+      obey_producer(handler_->on_produce(*this));
+    } else {
+      show_input();
+    }
+  });
   settle();
 }
 
@@ -230,7 +246,9 @@ void ClientConnection::unblock_below_low_water() {
 
 void ClientConnection::flush() {
   if (sending() || unsent() == 0 || lifetime_ == Lifetime::kClosing) return;
-  const Batch batch = begin();
+  Batch batch;
+  with_memory([&] { batch = begin(); });
+  if (lifetime_ == Lifetime::kClosing) return settle();
   if (batch.message == nullptr) {
     context_->ring.send(descriptor_, batch.plain, token(Operation::kSend));
   } else {
@@ -282,8 +300,8 @@ void ClientConnection::settle() {
 }
 
 void ClientConnection::finish_stream() {
-  if (!broken_) handler_->on_end_of_stream(*this);
-  drain_begin(broken_ ? CloseReason::kError : CloseReason::kPeer);
+  if (!broken_) with_memory([&] { handler_->on_end_of_stream(*this); });
+  if (lifetime_ == Lifetime::kOpen) drain_begin(broken_ ? CloseReason::kError : CloseReason::kPeer);
 }
 
 void ClientConnection::drain_begin(CloseReason reason) {

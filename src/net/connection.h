@@ -41,8 +41,9 @@ class ClientConnection final : public Connection,
   // Takes over `descriptor`; `slot` and `generation` name this object in tokens.
   void open(WorkerContext& context, std::uint32_t slot, std::uint32_t generation, int descriptor,
             std::uint16_t listener);
-  // Gives the connection its handler and begins to receive; a null handler closes it.
-  void start(std::unique_ptr<ConnectionHandler> handler);
+  // Gives the connection the handler that `worker` makes for it, and begins to receive; a null handler closes
+  // it.
+  void start(WorkerHandler& worker);
   void on_receive(const Completion& completion);
   void on_send(const Completion& completion);
   void on_cancel();
@@ -98,6 +99,8 @@ class ClientConnection final : public Connection,
   }
   bool has_work() const { return (input_pending_ || producing_) && !blocked_; }
 
+  template <typename Step>
+  void with_memory(Step step);
   void accept_input(const Completion& completion);
   void on_receive_error(int error);
   void show_input();

@@ -314,6 +314,7 @@ NetworkStats NetworkImplementation::stats() const {
     stats.bytes_written += share.bytes_written;
     stats.yields += counters.yields.get();
     stats.idle_kicks += counters.idle_kicks.get();
+    stats.connections_out_of_memory += counters.out_of_memory.get();
     stats.receive_buffers_exhausted += counters.receive_buffers_exhausted.get();
     stats.receives_paused += counters.receives_paused.get();
     stats.sends_short += counters.sends_short.get();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 namespace ringcached::net {
@@ -64,7 +65,7 @@ bool Worker::run_once() {
   ++context_.turn;
   reap_all();
   run_rounds();
-  again_ = handler_->on_turn();
+  again_ = background_step();
   stop_step();
   flush_sends();
   release_ended();
@@ -75,6 +76,14 @@ bool Worker::run_once() {
   if (!datagram_sockets_ended()) return true;
   end();
   return false;
+}
+
+bool Worker::background_step() {
+  try {
+    return handler_->on_turn();
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void Worker::reap_all() {
@@ -146,11 +155,20 @@ void Worker::drop_stale(const Completion& completion) {
 void Worker::adopt(AcceptedDescriptor accepted) {
   context_.counters.connections_opened.add();
   const auto taken = connections_.take();
-  // The acceptor keeps below the limit, and no worker has fewer slots than that.
-  RC_CHECK(taken.object != nullptr && accepted.listener < context_.listeners.size());
+  RC_CHECK(accepted.listener < context_.listeners.size());
+  if (taken.object == nullptr) return turn_away(accepted.descriptor);
   ClientConnection& connection = *taken.object;
   connection.open(context_, taken.slot, taken.generation, accepted.descriptor, accepted.listener);
-  connection.start(handler_->on_open(connection));
+  connection.start(*handler_);
+}
+
+void Worker::turn_away(int descriptor) {
+  // The acceptor keeps below the limit, and no worker has fewer slots than that: memory is what lacks.
+  RC_CHECK(connections_.taken() < connections_.slots_max());
+  ring_->close_socket(descriptor);
+  connection_count_.fetch_sub(1, std::memory_order_relaxed);
+  context_.counters.connections_closed.add();
+  context_.counters.out_of_memory.add();
 }
 
 void Worker::release_ended() {

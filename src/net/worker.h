@@ -81,12 +81,14 @@ class Worker {
   }
 
  private:
+  bool background_step();
   void reap_all();
   void dispatch(const Completion& completion);
   void dispatch_to_connection(const Completion& completion);
   void drop_stale(const Completion& completion);
   void dispatch_to_datagram_socket(const Completion& completion);
   void adopt(AcceptedDescriptor accepted);
+  void turn_away(int descriptor);
   void on_wake();
   void on_timer();
   void run_rounds();

@@ -27,6 +27,7 @@ struct WorkerCounters {
   Counter receive_buffers_exhausted, receives_paused;
   Counter sends_short, stale_completions;
   Counter connections_opened, connections_closed;
+  Counter out_of_memory;  // connections ended because the heap had nothing for them
   Counter datagrams_received, datagrams_sent, datagrams_malformed;
   Counter datagram_replies_dropped, datagram_send_errors;
 };

@@ -115,7 +115,7 @@ constexpr Row kConnectionRows[] = {
     only([](const Snapshot& s) { return s.config->network.refuse_fast; },
          network<&NetworkStats::rejected_connections>("rejected_connections")),
     state("connection_structures", [](const Snapshot& s) { return s.network.connection_structures; }),
-    constant_zero("response_obj_oom"),
+    network<&NetworkStats::connections_out_of_memory>("response_obj_oom"),
     state("response_obj_count", [](const Snapshot& s) { return s.network.output_blocks; }),
     state("response_obj_bytes", [](const Snapshot& s) { return s.network.output_block_bytes; }),
     state("read_buf_count", [](const Snapshot& s) { return s.network.receive_buffers; }),

@@ -90,11 +90,12 @@ void StoreCore::open_arena(unsigned id, unsigned node) {
 
 Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
   Existing existing;
+  existing.epoch = current_epoch();
   if (slot == nullptr) return existing;
   existing.slot = slot;
   existing.address = slot_address(slot->load(std::memory_order_relaxed));
   existing.header = read_header(item(existing.address), existing.address);
-  existing.vitality = vitality(existing.header, time);
+  existing.vitality = vitality(existing.header, time, existing.epoch);
   return existing;
 }
 

@@ -3,12 +3,9 @@
 // RINGCACHED_SIM_RUNS sets how many seeds are tried otherwise.
 #include <doctest/doctest.h>
 
-#include <charconv>
-#include <cstdlib>
-#include <string_view>
-
 #include "sim_client.h"
 #include "sim_engine.h"
+#include "support/environment.h"
 
 using namespace ringcached;
 using namespace ringcached::testing;
@@ -16,15 +13,6 @@ using namespace ringcached::testing;
 namespace {
 
 constexpr std::uint64_t kRunsDefault = 150;
-
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  if (text == nullptr) return otherwise;
-  const std::string_view view(text);
-  std::uint64_t number = otherwise;
-  std::from_chars(view.data(), view.data() + view.size(), number);
-  return number;
-}
 
 // Calls run(seed) for the seed of the environment, or for as many as it says from `first` on.
 template <typename Run>

@@ -127,21 +127,6 @@ std::string frame(const std::string& payload) {
   return bytes + payload;
 }
 
-NetworkOptions tiny_options() {
-  NetworkOptions options;
-  options.workers = 2;
-  options.connections_max = 12;
-  options.refusal_line = "ERROR too many\r\n";
-  options.output_high_water = 3000;
-  options.output_low_water = 1000;
-  options.ring_entries = 8;
-  options.receive_buffers = 4;
-  options.receive_buffer_bytes = 256;
-  options.tick = std::chrono::milliseconds(20);
-  options.stop_deadline = std::chrono::milliseconds(2000);
-  return options;
-}
-
 SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& network_options,
                      Protocol protocol, bool first_listener_fails)
     : SimNetwork(seed, faults, {.socket_buffer_bytes = 4096}, network_options) {

@@ -40,7 +40,4 @@ class SimEngine : public SimNetwork {
   HandlerLog log;
 };
 
-// Options small enough that every limit is reached.
-NetworkOptions tiny_options();
-
 }  // namespace ringcached::testing

@@ -5,6 +5,21 @@
 
 namespace ringcached::testing {
 
+NetworkOptions tiny_options() {
+  NetworkOptions options;
+  options.workers = 2;
+  options.connections_max = 12;
+  options.refusal_line = "ERROR too many\r\n";
+  options.output_high_water = 3000;
+  options.output_low_water = 1000;
+  options.ring_entries = 8;
+  options.receive_buffers = 4;
+  options.receive_buffer_bytes = 256;
+  options.tick = std::chrono::milliseconds(20);
+  options.stop_deadline = std::chrono::milliseconds(2000);
+  return options;
+}
+
 SimNetwork::SimNetwork(std::uint64_t seed, const SimFaults& faults, const SimOptions& sim,
                        const NetworkOptions& options_in, unsigned completions_per_submission)
     : world(seed, faults, sim),
@@ -26,7 +41,7 @@ net::RingOptions SimNetwork::ring_options(unsigned receive_buffers) const {
 }
 
 void SimNetwork::begin(const std::function<std::unique_ptr<WorkerHandler>(unsigned)>& make_worker,
-                       bool first_listener_fails) {
+                       bool first_listener_fails, const WrapRing& wrap_ring) {
   listeners = {first_listener_fails ? world.create_pollable() : world.listen(true), world.listen(false)};
   std::vector<net::Listener> owned;
   owned.emplace_back(listeners[0],
@@ -35,9 +50,10 @@ void SimNetwork::begin(const std::function<std::unique_ptr<WorkerHandler>(unsign
   for (const net::Listener& listener : owned) infos_.push_back(listener.info());
   std::vector<net::Worker*> pointers;
   for (unsigned i = 0; i < options.workers; ++i) {
+    auto ring = world.create_ring(ring_options(options.receive_buffers));
+    if (wrap_ring) ring = wrap_ring(std::move(ring));
     threads.push_back(std::make_unique<net::Worker>(i, options, world.clock(), infos_, connection_count_,
-                                                    world.create_ring(ring_options(options.receive_buffers)),
-                                                    make_worker(i)));
+                                                    std::move(ring), make_worker(i)));
     pointers.push_back(threads.back().get());
     if (!threads.back()->begin()) failures.push_back("worker did not begin");
   }
@@ -60,10 +76,20 @@ void SimNetwork::turn(Dice& dice) {
 }
 
 void SimNetwork::round() {
+  acceptor_turn();
+  for (std::size_t i = 0; i < threads.size(); ++i) worker_turn(i);
+  end_round();
+}
+
+void SimNetwork::acceptor_turn() {
   if (!ended_.back()) ended_.back() = !acceptor->run_once();
-  for (std::size_t i = 0; i < threads.size(); ++i) {
-    if (!ended_[i]) ended_[i] = !threads[i]->run_once();
-  }
+}
+
+void SimNetwork::worker_turn(std::size_t worker) {
+  if (!ended_[worker]) ended_[worker] = !threads[worker]->run_once();
+}
+
+void SimNetwork::end_round() {
   stopped_ = std::ranges::all_of(ended_, [](bool ended) { return ended; });
   world.advance(std::chrono::milliseconds(3));
   watch_memory();

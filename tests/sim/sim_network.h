@@ -38,6 +38,9 @@ class Dice {
   std::uint64_t state_;
 };
 
+// Options small enough that every limit is reached.
+NetworkOptions tiny_options();
+
 class SimNetwork : public Network {
  public:
   // `completions_per_submission`: the length of the completion queues.
@@ -45,9 +48,11 @@ class SimNetwork : public Network {
              const NetworkOptions& options, unsigned completions_per_submission = 8);
   ~SimNetwork() override;
 
+  // Puts something before a worker's ring. Such a ring can be no target of post().
+  using WrapRing = std::function<std::unique_ptr<net::Ring>(std::unique_ptr<net::Ring>)>;
   // Builds workers and acceptor. With `first_listener_fails`, listeners[0] is no listening socket.
   void begin(const std::function<std::unique_ptr<WorkerHandler>(unsigned)>& make_worker,
-             bool first_listener_fails = false);
+             bool first_listener_fails = false, const WrapRing& wrap_ring = {});
   // One turn of the acceptor or of a worker, drawn from the seed.
   void turn(Dice& dice);
   // This thread is not scheduled by turn() until told again; workers.size() is the acceptor.
@@ -62,6 +67,10 @@ class SimNetwork : public Network {
     return done();
   }
   void round();
+  // The parts of a round, for a test that does something around them.
+  void acceptor_turn();
+  void worker_turn(std::size_t worker);
+  void end_round();
   void request_stop();
   bool stopped() const { return stopped_; }
   // Ends everything and says what is wrong; empty when all is well.
