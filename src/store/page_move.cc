@@ -80,7 +80,13 @@ Store::PageMove Store::move_page(StoreThread& thread, int from, int to) {
 }
 
 void Store::set_automove(bool on) {
-  impl_->automove.store(on, std::memory_order_relaxed);
+  impl_->balance.on.store(on && impl_->options.slab_reassign, std::memory_order_relaxed);
+}
+void Store::set_automove_ratio(double ratio) {
+  impl_->balance.ratio.store(ratio, std::memory_order_relaxed);
+}
+void Store::set_automove_window(unsigned percent) {
+  impl_->balance.window_percent.store(percent, std::memory_order_relaxed);
 }
 
 }  // namespace ringcached::store

@@ -59,6 +59,11 @@ StoreStats Store::stats() const {
   for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
     add(sum, core.states[id]->ledger.counters);
     add(sum, core.owners[id]->ledger().counters);
+    const PageMoveStats moves = core.arenas[id]->move_stats();
+    sum.pages_moved += moves.moved;
+    sum.moved_reclaimed += moves.reclaimed;
+    sum.moved_evicted += moves.evicted;
+    sum.moved_busy += moves.busy;
   }
   sum.items = not_negative(sum.items);
   sum.bytes = not_negative(sum.bytes);
