@@ -43,10 +43,11 @@ struct BalanceSettings {
 
 // What moving pages did, also when a class without anything to evict needed one.
 struct PageMoveStats {
-  std::uint64_t moved = 0;      // from a class to another of this arena, without being asked for
-  std::uint64_t reclaimed = 0;  // items found dead in pages that were emptied,
-  std::uint64_t evicted = 0;    // and alive
-  std::uint64_t busy = 0;       // pages left where they were because something in them was in use
+  unsigned last_from = 0, last_to = 0;  // classes, of the last of these:
+  std::uint64_t moved = 0;              // from a class to another of this arena, without being asked for
+  std::uint64_t reclaimed = 0;          // items found dead in pages that were emptied,
+  std::uint64_t evicted = 0;            // and alive
+  std::uint64_t busy = 0;               // pages left where they were because something in them was in use
 };
 
 struct Chunk {

@@ -44,6 +44,14 @@ void Arena::Impl::note_gain(std::size_t bytes) {
   ++window;
 }
 
+// A page that take_page() got has become one of class `to`.
+void Arena::Impl::note_move(unsigned to) {
+  ++moves.moved;
+  moves.last_from = page_came_from;
+  moves.last_to = to;
+  note_gain(kPageBytes);
+}
+
 void Arena::Impl::note_shortage(std::size_t bytes) {
   short_bytes += bytes;
   if (short_bytes < kPageBytes && !in_hurry.load(std::memory_order_relaxed)) return;
@@ -162,8 +170,7 @@ bool Arena::Impl::take_less_used_page(unsigned number, Leaving& leaving) {
     leaving.add(page);
     return false;
   }
-  ++moves.moved;
-  note_gain(kPageBytes);
+  note_move(number);
   taker.evicted_since_page = 0;
   if (far_apart) taker.bytes_to_look = 0;
   return true;

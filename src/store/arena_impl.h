@@ -88,6 +88,7 @@ struct Arena::Impl {
   void count_eviction(SlabClass& slab_class, const ItemOwner::Decision& decision);
   void note_gain(std::size_t bytes);
   void note_shortage(std::size_t bytes);
+  void note_move(unsigned to);
   float sample_page(const Lane& lane, std::uint32_t slot, bool clear);
   void look_at_class(SlabClass& slab_class);
   void look_at_next_class();
@@ -120,6 +121,7 @@ struct Arena::Impl {
   std::uint32_t window = 1;
   unsigned class_looked_at = 0;
   PageMoveStats moves;
+  unsigned page_came_from = 0;  // class of the page taken last
   std::uint64_t lane_choice = 0;
   FifoBlocks blocks;
   std::array<SlabClass, SlabClasses::kClassesMax + 1> per_class;

@@ -182,7 +182,9 @@ PageId Arena::Impl::take_page_of(unsigned number, const double* worth_max) {
     for (unsigned tried = 0; tried < kVictimPages; ++tried) {
       const std::uint32_t slot = least_used_page(lane, worth_max);
       if (slot == ~0U) break;
-      if (empty_page(lane, slot)) return detach(lane, slot);
+      if (!empty_page(lane, slot)) continue;
+      page_came_from = number;
+      return detach(lane, slot);
     }
   }
   return kNoPage;
@@ -225,8 +227,7 @@ Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving
   if (page != kNoPage && !attach(slab_class, page)) {
     leaving.add(page);
   } else if (page != kNoPage) {
-    note_gain(kPageBytes);
-    ++moves.moved;
+    note_move(slab_class);
   }
   // Emptying pages may also have freed chunks of this class without freeing a page.
   if (const Chunk chunk = take(slab_class)) return chunk;

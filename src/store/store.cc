@@ -279,6 +279,11 @@ StoreThread::PageMove StoreThread::last_page_move() const {
   return impl_->last_page_move;
 }
 
+StoreThread::PageMoves StoreThread::own_page_moves() const {
+  const PageMoveStats moves = impl_->arena->move_stats();
+  return {moves.moved, {moves.last_from, moves.last_to}};
+}
+
 Key Store::key(std::string_view bytes) const {
   return {bytes, hash_key(bytes, impl_->seed)};
 }

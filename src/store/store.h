@@ -177,6 +177,8 @@ struct StoreStats {
   // In pages that were emptied to be moved: items dropped dead, and alive; pages that were in use instead.
   std::uint64_t moved_reclaimed = 0, moved_evicted = 0, moved_busy = 0;
   std::size_t limit_bytes = 0, page_bytes_used = 0;
+  std::size_t page_bytes_resident = 0;  // those used, and those that were and are kept for the next use
+  std::size_t queue_bytes = 0;          // eviction queues, ghosts and marks
   std::uint64_t pages_free = 0;
   unsigned index_power = 0;  // log2 of buckets * 8, for hash_power_level
   std::size_t index_bytes = 0;
@@ -238,11 +240,17 @@ class StoreThread {
   // What the last put, commit, remove, touch or arithmetic of this thread found under its key; of a put or
   // begin refused for want of room: what it removed.
   ItemSeen last_seen() const;
-  // Classes between which the last page moved by maintain() went; 0: the pool, or another arena.
+  // Classes between which the last page moved by maintain() or Store::move_page() went; 0: the pool.
   struct PageMove {
     unsigned from = 0, to = 0;
   };
   PageMove last_page_move() const;
+  // Of the moves that allocating memory made in this thread's arena: how many so far, and the last.
+  struct PageMoves {
+    std::uint64_t count = 0;
+    PageMove last;
+  };
+  PageMoves own_page_moves() const;
   // Bounded background work (reaping expired and flushed items, index growth, page balance, shrinking to a
   // lowered limit): at most about `chunks_max` chunks looked at. True if more is waiting. Without `reap` the
   // memory of expired and flushed items is left to eviction.

@@ -64,11 +64,13 @@ StoreStats Store::stats() const {
     sum.moved_reclaimed += moves.reclaimed;
     sum.moved_evicted += moves.evicted;
     sum.moved_busy += moves.busy;
+    sum.queue_bytes += core.arenas[id]->overhead_bytes();
   }
   sum.items = not_negative(sum.items);
   sum.bytes = not_negative(sum.bytes);
   sum.limit_bytes = core.pool->limit_bytes();
   sum.page_bytes_used = core.pool->pages_used() * kPageBytes;
+  sum.page_bytes_resident = core.pool->pages_resident() * kPageBytes;
   sum.pages_free = core.pool->pages_free();
   constexpr unsigned kSlotsPower = 3;
   sum.index_power = static_cast<unsigned>(std::bit_width(core.index->bucket_count())) - 1 + kSlotsPower;
