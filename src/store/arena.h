@@ -29,14 +29,15 @@ struct ArenaClassStats {
   std::uint32_t last_eviction_age_seconds = 0;
 };
 
-// How pages move by themselves between classes and arenas; changed at any time by anybody. The ages compared
-// are how long items live: pages held over pages' worth of memory gained (by eviction or as new pages) of
-// late. They are measured in operations, not in seconds, so that a busy cache adapts as soon as an idle one.
+// How pages move by themselves between classes (by what a page is worth, see arena_balance.cc) and between
+// arenas (by how long items live, see balancer.h); changed at any time by anybody. Time is measured in memory
+// gained, by eviction or as new pages, so that a busy cache adapts in seconds and an idle one is left alone.
 struct BalanceSettings {
   std::atomic<bool> on{true};
-  // Who has an age below this share of another's is given one of the other's pages.
+  // A page moves if it is worth less than this share of what it is worth to the taker; between arenas, if the
+  // taker's items live shorter than this share of the giver's.
   std::atomic<double> ratio{0.8};
-  // What is gained counts half as much each time when so many per cent of the memory have been gained since.
+  // A window of observation: so many per cent of the memory gained.
   static constexpr unsigned kWindowPercent = 10;
   std::atomic<unsigned> window_percent{kWindowPercent};
 };
@@ -71,11 +72,11 @@ class Arena {
   Arena(const Options& options, PagePool& pool, const SlabClasses& classes, ItemOwner& owner);
   ~Arena();
 
-  // A chunk of kind kFilling. Order: remote frees, free list, a new page of the pool, a page of a class of
-  // this arena whose items live longer (BalanceSettings), eviction in the class, a page of any other class.
-  // Empty when all of that failed, or with evict == false when memory is used up. Never waits; the work is
-  // bounded by kEvictionTries calls of try_evict or, where the class has nothing to evict, by a few pages'
-  // items. [any], so that a worker without memory can use another's.
+  // A chunk of kind kFilling. Order: remote frees, free list, a new page of the pool, a page of another
+  // class of this arena that is worth more here (BalanceSettings), eviction in the class, a page of any other
+  // class. Empty when all of that failed, or with evict == false when memory is used up. Never waits; the
+  // work is bounded by kEvictionTries calls of try_evict or, where the class has nothing to evict, by a few
+  // pages' items. [any], so that a worker without memory can use another's.
   Chunk allocate(unsigned slab_class);
   // Entries looked at before one is evicted whatever its counter says.
   static constexpr unsigned kEvictionTries = 64;
@@ -96,7 +97,7 @@ class Arena {
 
   // Takes a page out of the arena and gives it to the pool; evicts what is in it (with evict == false only
   // pages without items are taken). `slab_class` = kAnyClass: from the class with the most free chunks, if
-  // that is a page's worth, else from the one whose items live longest (BalanceSettings). Work: the items of
+  // that is a page's worth, else from the one whose pages are worth least. Work: the items of
   // one page, at most 8192 of the smallest; of a page that turns out to hold something that cannot be evicted
   // now, what could is gone, and another is tried. False if nothing could be taken now. [any]
   static constexpr unsigned kAnyClass = ~0U;

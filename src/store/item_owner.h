@@ -46,7 +46,8 @@ class ItemOwner {
   // gone.
   virtual ChunkAddress head_of(ChunkAddress part) = 0;
 
-  // Whether the item whose head is `chunk` has been used since its counter was cleared last, which `clear` does.
+  // Whether the item whose head is `chunk` has been used since its counter was cleared last, which `clear`
+  // does.
   virtual bool was_used(ChunkAddress chunk, bool clear) = 0;
 
   // free_remote(chunk) of the arena that `chunk` lies in, which is not the calling one. For heads that were

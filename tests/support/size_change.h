@@ -28,8 +28,8 @@ struct SizeChangeReport {
   double fresh_percent = 0;           // over the second half of the phase
   double changed_percent = 0;         // the same of the store that held something else before
   std::uint32_t fill_operations = 0;  // until the fresh store had used up its memory
-  // After so many times the memory's size was stored no quarter of the phase has a hit ratio that is more than
-  // a point behind the fresh store's.
+  // After so many times the memory's size was stored no quarter of the phase has a hit ratio that is more
+  // than a point behind the fresh store's.
   double recovery_memories = 0;
   double memories_stored = 0;  // in the whole phase
 };
