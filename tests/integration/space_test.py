@@ -130,5 +130,28 @@ def automove(options):
             assert held <= 4 and moved >= 50, (held, moved)
 
 
+@suite.test("--eviction lru keeps what was used again, as S3-FIFO does")
+def eviction_order(options):
+    kept = {}
+    for policy in ("lru", "s3fifo"):
+        with process.Server(options, ["-m", "4", "-t", "1", "--eviction", policy]) as server:
+            with server.connect() as connection:
+                space.store_many(connection, 200, b"v" * 1000, prefix=b"new")
+                # More than the small queue holds, less than the whole memory.
+                space.store_many(connection, 2500, b"v" * 1000, prefix=b"scan")
+                connection.send(b"".join(b"mg new%d\r\n" % i for i in range(200)) + b"mn\r\n")
+                hits = 0
+                while (line := connection.line()) != b"MN":
+                    hits += line == b"HD"
+                space.store_many(connection, 3000, b"v" * 1000, prefix=b"more")
+                connection.send(b"".join(b"mg new%d\r\n" % i for i in range(200)) + b"mn\r\n")
+                kept[policy] = 0
+                while (line := connection.line()) != b"MN":
+                    kept[policy] += line == b"HD"
+                assert hits == 200, hits
+                assert int(connection.stats()["evictions"]) > 0
+    assert min(kept.values()) > 150, kept
+
+
 if __name__ == "__main__":
     tap.main(suite, __doc__)
