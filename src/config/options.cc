@@ -29,8 +29,6 @@ constexpr std::array<std::string_view, 2> kEvictionNames = {"s3fifo", "lru"};
 constexpr std::string_view kS3FifoReason = "eviction is S3-FIFO, which has no such LRU segment";
 constexpr std::string_view kReaperReason = "the reaper of expired items paces itself";
 constexpr std::string_view kClassesReason = "slab classes are fixed, 8 to 32 steps for each doubling";
-constexpr std::string_view kMoverReason =
-    "pages move by eviction age at a pace of their own (see slab_reassign)";
 
 // clang-format off
 constexpr Section kSections[] = {
@@ -167,6 +165,14 @@ constexpr Option kOptions[] = {
      .field = field<&Config::store, &StoreConfig::slab_automove>(), .suboption = "slab_automove", .max = 2,
      .zero = "only on request", .optional_value = "1", .stats_name = "slab_automove",
      .help = "pages move between slab classes by themselves; 2 is the same as 1"},
+    {.key = "store.slab_automove_ratio", .type = Type::kFloat,
+     .field = field<&Config::store, &StoreConfig::slab_automove_ratio>(), .suboption = "slab_automove_ratio",
+     .float_above = 0.0, .float_below = 1.0, .stats_name = "slab_automove_ratio",
+     .help = "a page moves if it is worth less than this share of what it is worth to the taker"},
+    {.key = "store.slab_automove_window", .type = Type::kInteger,
+     .field = field<&Config::store, &StoreConfig::slab_automove_window>(), .suboption = "slab_automove_window",
+     .min = 3, .max = 1800, .stats_name = "slab_automove_window",
+     .help = "per cent of the memory stored anew between two looks at what a page is worth"},
     {.key = "store.lru_crawler", .type = Type::kFlag, .field = field<&Config::store, &StoreConfig::lru_crawler>(),
      .suboption = "lru_crawler", .stats_name = "lru_crawler",
      .help = "take back the memory of expired items in the background"},
@@ -244,14 +250,6 @@ constexpr Option kOptions[] = {
      .field = field<&Config::store, &StoreConfig::slab_chunk_max_bytes>(), .suboption = "slab_chunk_max",
      .min = kKiB, .max = kMiB, .unit = kKiB, .stats_name = "slab_chunk_max",
      .inert = kClassesReason},
-    {.key = "compat.slab_automove_ratio", .type = Type::kFloat,
-     .field = field<&Config::store, &StoreConfig::slab_automove_ratio>(), .suboption = "slab_automove_ratio",
-     .float_above = 0.0, .float_below = 1.0, .stats_name = "slab_automove_ratio",
-     .inert = kMoverReason},
-    {.key = "compat.slab_automove_window", .type = Type::kInteger,
-     .field = field<&Config::store, &StoreConfig::slab_automove_window>(), .suboption = "slab_automove_window",
-     .min = 3, .max = 1800, .stats_name = "slab_automove_window",
-     .inert = kMoverReason},
     {.key = "compat.lru_crawler_sleep", .type = Type::kInteger,
      .field = field<&Config::compat, &CompatConfig::lru_crawler_sleep_us>(), .suboption = "lru_crawler_sleep",
      .max = 1'000'000, .stats_name = "lru_crawler_sleep", .help = "microseconds", .inert = kReaperReason},

@@ -76,6 +76,8 @@ struct BackgroundFigures {
 };
 BackgroundFigures background_figures(const WorkerContext& worker);
 void report_pages_moved(WorkerContext& worker, const BackgroundFigures& before);
+// The pages that moved in the worker's memory because it needed some; one line tells of the last.
+void report_own_page_moves(WorkerContext& worker, std::uint64_t& told);
 // A pass over the worker's items is through. `seconds`: how long it took.
 void report_pass(WorkerContext& worker, const BackgroundFigures& before, CacheTime seconds);
 

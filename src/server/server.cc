@@ -56,6 +56,8 @@ store::Options store_options(const config::Config& config, unsigned threads) {
   options.nodes = config.threads.numa == config::Numa::kAuto ? node_count() : 1;
   options.slab_reassign = config.store.slab_reassign;
   options.slab_automove = config.store.slab_automove != 0;
+  options.slab_automove_ratio = config.store.slab_automove_ratio;
+  options.slab_automove_window = config.store.slab_automove_window;
   return options;
 }
 

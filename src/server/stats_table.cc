@@ -155,8 +155,8 @@ constexpr Row kServerRows[] = {
 constexpr Row kBackgroundRows[] = {
     only(reassign_on, constant_zero("slab_reassign_rescues")),
     only(reassign_on, constant_zero("slab_reassign_chunk_rescues")),
-    only(reassign_on, constant_zero("slab_reassign_inline_reclaim")),
-    only(reassign_on, constant_zero("slab_reassign_busy_items")),
+    only(reassign_on, items<&store::StoreStats::moved_reclaimed>("slab_reassign_inline_reclaim")),
+    only(reassign_on, items<&store::StoreStats::moved_busy>("slab_reassign_busy_items")),
     only(reassign_on, constant_zero("slab_reassign_busy_deletes")),
     only(reassign_on, constant_zero("slab_reassign_busy_nomem")),
     only(reassign_on,
@@ -200,6 +200,10 @@ constexpr Row kItemRows[] = {
 // What only ringcached can tell; behind memcached's lines, so that position-minded tools are not disturbed.
 constexpr Row kOwnRows[] = {
     state("page_bytes", [](const Snapshot& s) -> std::uint64_t { return s.store.page_bytes_used; }),
+    state("page_bytes_resident",
+          [](const Snapshot& s) -> std::uint64_t { return s.store.page_bytes_resident; }),
+    state("queue_bytes", [](const Snapshot& s) -> std::uint64_t { return s.store.queue_bytes; }),
+    items<&store::StoreStats::moved_evicted>("page_move_evictions"),
     items<&store::StoreStats::in_place_overwrites>("in_place_overwrites"),
     items<&store::StoreStats::read_retries>("read_retries"),
     items<&store::StoreStats::read_locked>("read_locked"),

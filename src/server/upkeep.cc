@@ -1,6 +1,7 @@
 #include "server/upkeep.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace ringcached::server {
 namespace {
@@ -15,6 +16,7 @@ constexpr std::size_t kChunksPerTick = 128 * 1024;
 void Upkeep::on_tick() {
   credit_ = kChunksPerTick;
   waiting_ = true;
+  ticked_ = true;
 }
 
 void Upkeep::join_crawl(WorkerContext& worker) {
@@ -30,6 +32,7 @@ void Upkeep::join_crawl(WorkerContext& worker) {
 bool Upkeep::on_turn(WorkerContext& worker) {
   join_crawl(worker);
   if (!waiting_) return false;
+  if (std::exchange(ticked_, false)) report_own_page_moves(worker, page_moves_told_);
   const bool reap = crawling_ || worker.server.live.crawler.load(std::memory_order_relaxed);
   const BackgroundFigures before = background_figures(worker);
   if (before.examined == pass_began_.examined) pass_began_at_ = worker.now();

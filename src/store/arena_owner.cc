@@ -107,6 +107,15 @@ ChunkAddress ArenaOwner::head_of(ChunkAddress part) {
   return linked ? head : kNoChunk;
 }
 
+bool ArenaOwner::was_used(ChunkAddress chunk, bool clear) {
+  LockedBucket bucket(*core_.index, core_.hash_at(chunk));
+  std::atomic<std::uint64_t>* const slot = bucket.find_address(chunk);
+  if (slot == nullptr) return false;
+  const std::uint64_t word = slot->load(std::memory_order_relaxed);
+  if (clear) slot->store(with_frequency(word, 0), std::memory_order_relaxed);
+  return slot_frequency(word) != 0;
+}
+
 void ArenaOwner::free_elsewhere(ChunkAddress chunk) {
   core_.free_chunk(nullptr, chunk);
 }

@@ -28,8 +28,6 @@ bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap) {
   bool more = shrink(core, thread);
   more = core.index->grow(std::max<std::size_t>(chunks_max / kChunksPerSplit, 1)) || more;
   if (reap) more = thread.reaper.step(thread, now, std::max<std::size_t>(chunks_max, 1)) || more;
-  const bool balance = core.options.slab_reassign && core.automove.load(std::memory_order_relaxed);
-  if (balance) more = thread.balancer.step(thread, now) || more;
   return more;
 }
 

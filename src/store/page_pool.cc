@@ -204,6 +204,11 @@ std::size_t PagePool::pages_used() const {
   return state_->used.load(std::memory_order_relaxed);
 }
 
+std::size_t PagePool::pages_resident() const {
+  const std::lock_guard guard(state_->lock);
+  return state_->used.load(std::memory_order_relaxed) + state_->warm_count;
+}
+
 std::size_t PagePool::pages_free() const {
   const std::size_t used = pages_used(), limit = limit_bytes() / kPageBytes;
   return used < limit ? limit - used : 0;

@@ -62,7 +62,8 @@ class PagePool {
   void set_limit(std::size_t bytes);
   std::size_t limit_bytes() const;
   std::size_t pages_used() const;
-  std::size_t pages_free() const;  // below the limit, not handed out
+  std::size_t pages_resident() const;  // in use, and released ones that the kernel still has memory for
+  std::size_t pages_free() const;      // below the limit, not handed out
   std::size_t pages_over_limit() const;
 
   std::byte* base() const { return base_; }

@@ -70,7 +70,9 @@ Status StoreCore::open() {
   index = std::move(created_index.value());
 
   states.resize(options.threads);
-  automove.store(options.slab_automove, std::memory_order_relaxed);
+  balance.on.store(options.slab_reassign && options.slab_automove, std::memory_order_relaxed);
+  balance.ratio.store(options.slab_automove_ratio, std::memory_order_relaxed);
+  balance.window_percent.store(options.slab_automove_window, std::memory_order_relaxed);
 
   owners.resize(options.threads);
   arenas.resize(options.threads);
@@ -84,6 +86,7 @@ void StoreCore::open_arena(unsigned id, unsigned node) {
   arena_options.node = std::min(node, options.nodes - 1);
   arena_options.evict = options.evict;
   arena_options.lru = options.lru;
+  arena_options.balance = &balance;
   owners[id] = std::make_unique<ArenaOwner>(*this, id);
   arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
 }
@@ -140,6 +143,7 @@ Chunk StoreCore::allocate_anywhere(ThreadState& thread, unsigned slab_class) {
 }
 
 Chunk StoreCore::allocate(ThreadState& thread, unsigned slab_class) {
+  thread.balancer.before_allocation(thread);
   Chunk chunk = allocate_anywhere(thread, slab_class);
   if (!chunk && free_limbo(thread)) chunk = allocate_anywhere(thread, slab_class);
   if (!chunk) thread.ledger.counters.out_of_memory.add();
@@ -260,6 +264,11 @@ ItemSeen StoreThread::last_seen() const {
 }
 StoreThread::PageMove StoreThread::last_page_move() const {
   return impl_->last_page_move;
+}
+
+StoreThread::PageMoves StoreThread::own_page_moves() const {
+  const PageMoveStats moves = impl_->arena->move_stats();
+  return {moves.moved, {moves.last_from, moves.last_to}};
 }
 
 Key Store::key(std::string_view bytes) const {

@@ -45,8 +45,10 @@ struct Options {
   bool large_pages = false;
   unsigned nodes = 1;  // NUMA nodes to spread the item memory over; 1: none is asked for
   bool slab_reassign = true;
-  bool slab_automove = true;    // with slab_reassign: pages move by themselves; set_automove() changes it
-  std::uint64_t hash_seed = 0;  // 0: random
+  bool slab_automove = true;  // with slab_reassign: pages move by themselves; set_automove() changes it,
+  double slab_automove_ratio = 0.8;    // and these two are BalanceSettings::ratio
+  unsigned slab_automove_window = 10;  // and window_percent
+  std::uint64_t hash_seed = 0;         // 0: random
 };
 
 // memcached's size of an item (spec 2.3): 48 + 8 (with CAS) + key + 1 + (4 if flags) + value + 2. What
@@ -173,7 +175,11 @@ struct StoreStats {
   std::uint64_t reaper_checked = 0, reaper_reclaimed = 0, found_expired = 0, found_flushed = 0;
   std::uint64_t read_retries = 0, read_locked = 0;
   std::uint64_t in_place_overwrites = 0, pages_moved = 0, page_steals = 0, out_of_memory = 0;
+  // In pages that were emptied to be moved: items dropped dead, and alive; pages that were in use instead.
+  std::uint64_t moved_reclaimed = 0, moved_evicted = 0, moved_busy = 0;
   std::size_t limit_bytes = 0, page_bytes_used = 0;
+  std::size_t page_bytes_resident = 0;  // those used, and those that were and are kept for the next use
+  std::size_t queue_bytes = 0;          // eviction queues, ghosts and marks
   std::uint64_t pages_free = 0;
   unsigned index_power = 0;  // log2 of buckets * 8, for hash_power_level
   std::size_t index_bytes = 0;
@@ -235,11 +241,17 @@ class StoreThread {
   // What the last put, commit, remove, touch or arithmetic of this thread found under its key; of a put or
   // begin refused for want of room: what it removed.
   ItemSeen last_seen() const;
-  // Classes between which the last page moved by maintain() went; 0: the pool, or another arena.
+  // Classes between which the last page moved by maintain() or Store::move_page() went; 0: the pool.
   struct PageMove {
     unsigned from = 0, to = 0;
   };
   PageMove last_page_move() const;
+  // Of the moves that allocating memory made in this thread's arena: how many so far, and the last.
+  struct PageMoves {
+    std::uint64_t count = 0;
+    PageMove last;
+  };
+  PageMoves own_page_moves() const;
   // Bounded background work (reaping expired and flushed items, index growth, page balance, shrinking to a
   // lowered limit): at most about `chunks_max` chunks looked at. True if more is waiting. Without `reap` the
   // memory of expired and flushed items is left to eviction.
@@ -386,6 +398,8 @@ class Store {
   PageMove move_page(StoreThread& thread, int from, int to);
   // Whether pages move between classes by themselves (with Options::slab_reassign). Any thread.
   void set_automove(bool on);
+  void set_automove_ratio(double ratio);
+  void set_automove_window(unsigned percent);
 
   std::size_t item_bytes_max() const;
 

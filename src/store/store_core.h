@@ -48,6 +48,7 @@ class alignas(64) ArenaOwner final : public ItemOwner {
   Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) override;
   ChunkAddress head_of(ChunkAddress part) override;
   void free_elsewhere(ChunkAddress chunk) override;
+  bool was_used(ChunkAddress chunk, bool clear) override;
   const Ledger& ledger() const { return ledger_; }
 
  private:
@@ -247,6 +248,7 @@ class StoreCore {
                     PendingStore& pending);
   StoreResult commit(ThreadState& thread, const StoreRequest& request, PendingStore& pending, CacheTime time);
   static Draft draft_of(const PendingStore& pending);
+  bool fits_memory(std::size_t unchained_bytes) const;
   DeleteResult remove(ThreadState& thread, const Key& key, const Removal& removal, CacheTime time);
   bool touch(ThreadState& thread, const Key& key, CacheTime expiry, CacheTime time);
   ArithmeticResult arithmetic(ThreadState& thread, const Key& key, const Arithmetic& wanted, CacheTime time,
@@ -265,7 +267,7 @@ class StoreCore {
   static constexpr std::size_t kSplitsPerBatch = 16;
 
   const Options options;
-  std::atomic<bool> automove{true};
+  BalanceSettings balance;
   const SlabClasses classes;
   std::unique_ptr<PagePool> pool;
   std::byte* base = nullptr;

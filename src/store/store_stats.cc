@@ -59,11 +59,18 @@ StoreStats Store::stats() const {
   for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
     add(sum, core.states[id]->ledger.counters);
     add(sum, core.owners[id]->ledger().counters);
+    const PageMoveStats moves = core.arenas[id]->move_stats();
+    sum.pages_moved += moves.moved;
+    sum.moved_reclaimed += moves.reclaimed;
+    sum.moved_evicted += moves.evicted;
+    sum.moved_busy += moves.busy;
+    sum.queue_bytes += core.arenas[id]->overhead_bytes();
   }
   sum.items = not_negative(sum.items);
   sum.bytes = not_negative(sum.bytes);
   sum.limit_bytes = core.pool->limit_bytes();
   sum.page_bytes_used = core.pool->pages_used() * kPageBytes;
+  sum.page_bytes_resident = core.pool->pages_resident() * kPageBytes;
   sum.pages_free = core.pool->pages_free();
   constexpr unsigned kSlotsPower = 3;
   sum.index_power = static_cast<unsigned>(std::bit_width(core.index->bucket_count())) - 1 + kSlotsPower;
