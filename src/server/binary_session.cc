@@ -42,7 +42,7 @@ BinarySession::Step BinarySession::on_batch(Output& output, std::string_view inp
   BinaryBatch& batch = *worker_.binary_batch;
   batch.plan(worker_, input, access(), share);
   if (batch.size() > 1) {
-    for (const BinaryBatch::Planned& planned : batch) worker_.store.prefetch_item(planned.key);
+    worker_.store.prefetch_items(batch.size(), [&](std::size_t i) { return batch.begin()[i].key; });
   }
   std::size_t used = 0;
   for (const BinaryBatch::Planned& planned : batch) {

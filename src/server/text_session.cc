@@ -59,12 +59,12 @@ TextSession::Step TextSession::step(Connection& connection, Output& output, std:
 }
 
 // Usually the whole pipeline: everything there is to parse is parsed, and the memory it needs is asked for in
-// two steps (bucket, item), before the first request is executed.
+// three steps (bucket, item, or overflow bucket and then item), before the first request is executed.
 TextSession::Step TextSession::on_batch(Output& output, std::string_view input, unsigned share) {
   Batch& batch = *worker_.batch;
   batch.plan(worker_, input, scan_, share);
   if (batch.size() > 1) {
-    for (const Batch::Planned& planned : batch) worker_.store.prefetch_item(planned.key);
+    worker_.store.prefetch_items(batch.size(), [&](std::size_t i) { return batch.begin()[i].key; });
   }
   std::size_t used = 0;
   for (const Batch::Planned& planned : batch) {
@@ -218,7 +218,7 @@ TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
     worker_.store.prefetch(keys[count++]);
   }
   const std::span<const store::Key> group(keys.data(), count);
-  for (const store::Key& key : group) worker_.store.prefetch_item(key);
+  worker_.store.prefetch_items(count, [&](std::size_t i) { return keys[i]; });
   for (const store::Key& key : group) retrieve(worker_, output, key, retrieval_);
   if (line_ended) {
     output.append(protocol::reply::kEnd);

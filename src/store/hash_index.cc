@@ -48,13 +48,18 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
                                                 std::string(std::strerror(errno)) +
                                                 "): lower -m or raise ulimit -v");
   }
-  index->bucket_count_.store(initial, std::memory_order_release);
+  index->publish_count(initial);
   return index;
 }
 
 HashIndex::~HashIndex() {
   if (buckets_ != nullptr) munmap(buckets_, buckets_max_ * sizeof(Bucket));
   if (overflow_ != nullptr) munmap(overflow_, overflow_max_ * sizeof(OverflowBucket));
+}
+
+void HashIndex::publish_count(std::size_t count) {
+  bucket_count_.store(count, std::memory_order_release);
+  wide_mask_.store(2 * std::bit_floor(count) - 1, std::memory_order_release);
 }
 
 void HashIndex::lock_bucket(Bucket& bucket) {
@@ -80,9 +85,9 @@ void HashIndex::unlock_bucket(Bucket& bucket, bool changed) {
 LockedBucket::LockedBucket(HashIndex& index, std::uint64_t hash)
     : index_(index), home_(nullptr), hash_(hash) {
   for (;;) {
-    Bucket* bucket = &index.buckets_[HashIndex::bucket_of(hash, index.bucket_count())];
+    Bucket* bucket = &index.home_of(hash);
     HashIndex::lock_bucket(*bucket);
-    if (bucket == &index.buckets_[HashIndex::bucket_of(hash, index.bucket_count())]) {
+    if (bucket == &index.home_of(hash)) {
       home_ = bucket;
       return;
     }
@@ -233,7 +238,7 @@ void HashIndex::split_next() {
   lock_bucket(from);
   lock_bucket(to);
   distribute(from, to, level_count);
-  bucket_count_.store(count + 1, std::memory_order_release);
+  publish_count(count + 1);
   unlock_bucket(to, true);
   unlock_bucket(from, true);
 }

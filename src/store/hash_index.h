@@ -9,7 +9,8 @@
 //
 // Growth is linear hashing: with N = bucket_count, 2^L <= N < 2^(L+1), a hash belongs to its lowest L+1 bits
 // if that bucket exists, else to its lowest L. Splitting bucket N - 2^L makes bucket N; N is the whole state,
-// in one word. Both arrays are reserved at their largest at creation and touched as they are used.
+// the mask of L+1 bits beside it saves working it out. Both arrays are reserved at their largest at creation
+// and touched as they are used.
 //
 // Readers take no lock: ticket(), probe(), copy what the item has, still_valid(). A reader that finds nothing
 // must also see that its hash still maps to the bucket it read. Readers change a slot only by
@@ -172,7 +173,7 @@ class HashIndex {
 
   // False if the bucket stayed locked for a bounded spin.
   bool ticket(std::uint64_t hash, Ticket& ticket) const {
-    ticket.bucket = &buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_acquire))];
+    ticket.bucket = &home_of(hash);
     for (unsigned spin = 0; spin < kTicketSpins; ++spin) {
       ticket.word = ticket.bucket->word.load(std::memory_order_acquire);
       if ((ticket.word & 1) == 0) return true;
@@ -188,17 +189,22 @@ class HashIndex {
   // kFound is not yet validated, kMissing is.
   Match probe(const Ticket& ticket, std::uint64_t hash, std::string_view key) const;
 
-  void prefetch(std::uint64_t hash) const {
-    __builtin_prefetch(&buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))]);
+  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&home_of(hash)); }
+  // The item that probably has this hash: the first in the home bucket with its tag. True: there is none, but
+  // the chain goes on; its next bucket was asked for, and prefetch_chained_item() is to follow.
+  bool prefetch_item(std::uint64_t hash) const {
+    const Bucket& home = home_of(hash);
+    if (prefetch_match(match_tags(home, slot_tag(hash)), home.slots)) return false;
+    const OverflowBucket* next = next_of(home.word.load(std::memory_order_relaxed));
+    if (next != nullptr) __builtin_prefetch(next);
+    return next != nullptr;
   }
-  // The item that probably has this hash: the first in the home bucket with its tag.
-  void prefetch_item(std::uint64_t hash) const {
-    const Bucket& home = buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))];
-    const SlotMatches matches = match_tags(home, slot_tag(hash));
-    if (!matches.any()) return;
-    const std::byte* chunk = item(slot_address(home.slots[matches.first()].load(std::memory_order_relaxed)));
-    __builtin_prefetch(chunk);
-    __builtin_prefetch(chunk + sizeof(Bucket));
+  // The same from the first overflow bucket on.
+  void prefetch_chained_item(std::uint64_t hash) const {
+    const Bucket& home = home_of(hash);
+    const OverflowBucket* next = next_of(home.word.load(std::memory_order_relaxed));
+    if (next == nullptr || prefetch_match(match_tags(*next, slot_tag(hash)), next->slots)) return;
+    if ((next = next_of(next->word.load(std::memory_order_relaxed))) != nullptr) __builtin_prefetch(next);
   }
 
   // Items come and go: +1, -1. `pending` is the caller's own and is passed on from time to time; true then,
@@ -244,11 +250,16 @@ class HashIndex {
   static constexpr int kCountBatch = 64;
   static constexpr unsigned kTicketSpins = 256;
 
-  static std::size_t bucket_of(std::uint64_t hash, std::size_t count) {
-    const unsigned level = static_cast<unsigned>(std::bit_width(count)) - 1;
-    const std::size_t wide = hash & ((std::size_t{2} << level) - 1);
-    return wide < count ? wide : hash & ((std::size_t{1} << level) - 1);
+  // Where the hash belongs at this moment. A wider mask is published after the count that it fits, and read
+  // before it; a narrower one with a later count leads to a bucket that was split, which everybody who acts
+  // upon it finds out by asking again.
+  Bucket& home_of(std::uint64_t hash) const {
+    const std::size_t mask = wide_mask_.load(std::memory_order_acquire);
+    const std::size_t count = bucket_count_.load(std::memory_order_acquire);
+    const std::size_t wide = hash & mask;
+    return buckets_[wide < count ? wide : wide & (mask >> 1)];
   }
+  void publish_count(std::size_t count);
   static std::uint32_t overflow_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
   OverflowBucket* next_of(std::uint64_t word) const {
     const std::uint32_t overflow = overflow_of(word);
@@ -259,6 +270,14 @@ class HashIndex {
     return next == nullptr ? ChainLink() : ChainLink(*next);
   }
   std::byte* item(ChunkAddress address) const { return items_base_ + address * kGranuleBytes; }
+  // The lines with header and key of the first match.
+  bool prefetch_match(const SlotMatches& matches, const std::atomic<std::uint64_t>* slots) const {
+    if (!matches.any()) return false;
+    const std::byte* chunk = item(slot_address(slots[matches.first()].load(std::memory_order_relaxed)));
+    __builtin_prefetch(chunk);
+    __builtin_prefetch(chunk + sizeof(Bucket));
+    return true;
+  }
   std::uint64_t hash_of_item(ChunkAddress address) const;
 
   static void lock_bucket(Bucket& bucket);
@@ -278,6 +297,7 @@ class HashIndex {
   std::size_t buckets_max_ = 0, overflow_max_ = 0;
   bool growth_ = true;
   alignas(64) std::atomic<std::size_t> bucket_count_{0};
+  std::atomic<std::size_t> wide_mask_{0};  // 2^(L+1) - 1
   alignas(64) std::atomic<std::int64_t> items_{0};
   std::atomic<std::uint64_t> overflow_free_{
       0};  // (pop count 32 | first free 32); linked through the buckets' words
@@ -347,8 +367,7 @@ inline HashIndex::Match HashIndex::probe(const Ticket& ticket, std::uint64_t has
     matches = match_tags(*next, slot_tag(hash));
   }
   if (!still_valid(ticket)) return {};
-  const std::size_t count = bucket_count_.load(std::memory_order_acquire);
-  if (&buckets_[bucket_of(hash, count)] != ticket.bucket) return {};
+  if (&home_of(hash) != ticket.bucket) return {};
   return {Probe::kMissing, kNoChunk, 0, nullptr};
 }
 

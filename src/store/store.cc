@@ -87,21 +87,6 @@ void StoreCore::open_arena(unsigned id, unsigned node) {
   arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
 }
 
-ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
-  ItemInfo info;
-  info.cas = options.cas ? header.cas : 0;
-  info.client_flags = header.client_flags;
-  info.value_bytes = header.value_bytes;
-  info.expiry = header.expiry;
-  info.last_access = time - idle_seconds(header.access, time);
-  info.fetched = (slot & kSlotFetched) != 0;
-  info.stale = (header.state & kStale) != 0;
-  info.token_sent = (header.state & kTokenSent) != 0;
-  info.binary_key = (header.state & kBinaryKey) != 0;
-  info.slab_class = class_of(header);
-  return info;
-}
-
 Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
   Existing existing;
   if (slot == nullptr) return existing;
@@ -281,8 +266,11 @@ Key Store::key(std::string_view bytes) const {
 void Store::prefetch(const Key& key) const {
   impl_->index->prefetch(key.hash);
 }
-void Store::prefetch_item(const Key& key) const {
-  impl_->index->prefetch_item(key.hash);
+bool Store::prefetch_item(const Key& key) const {
+  return impl_->index->prefetch_item(key.hash);
+}
+void Store::prefetch_chained_item(const Key& key) const {
+  impl_->index->prefetch_chained_item(key.hash);
 }
 std::size_t Store::item_bytes_max() const {
   return impl_->options.item_bytes_max;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -315,8 +316,20 @@ class Store {
   Key key(std::string_view bytes) const;
   // Asks for the cache line where a read of `key` will start; worth it when several keys are known.
   void prefetch(const Key& key) const;
-  // The second step, once the bucket has had time to come: begins to load the item itself.
-  void prefetch_item(const Key& key) const;
+  // The second step, once the bucket has had time to come: begins to load the item itself. True: it must be
+  // in an overflow bucket, if there is one, and there is a third step.
+  bool prefetch_item(const Key& key) const;
+  // The third step, once the overflow bucket has had time to come.
+  void prefetch_chained_item(const Key& key) const;
+  // The steps after the first for keys that were all prefetched: key_of(0 .. count), at most 64.
+  template <typename KeyOf>
+  void prefetch_items(std::size_t count, KeyOf&& key_of) const {
+    std::uint64_t chained = 0;
+    for (std::size_t i = 0; i < count; ++i) chained |= std::uint64_t{prefetch_item(key_of(i))} << i;
+    for (; chained != 0; chained &= chained - 1) {
+      prefetch_chained_item(key_of(static_cast<std::size_t>(std::countr_zero(chained))));
+    }
+  }
 
   // Looks a key up. On a hit calls place(const ItemInfo&) -> ReadTarget, then copies or pins; `place` may be
   // called again when a writer interfered, so it must not have effects that cannot be repeated, and copied

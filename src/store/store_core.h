@@ -274,6 +274,21 @@ class StoreCore {
   std::uint64_t writes_at_flush_ = 0;
 };
 
+inline ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
+  ItemInfo info;
+  info.cas = options.cas ? header.cas : 0;
+  info.client_flags = header.client_flags;
+  info.value_bytes = header.value_bytes;
+  info.expiry = header.expiry;
+  info.last_access = time - idle_seconds(header.access, time);
+  info.fetched = (slot & kSlotFetched) != 0;
+  info.stale = (header.state & kStale) != 0;
+  info.token_sent = (header.state & kTokenSent) != 0;
+  info.binary_key = (header.state & kBinaryKey) != 0;
+  info.slab_class = class_of(header);
+  return info;
+}
+
 struct Store::Impl : StoreCore {
   using StoreCore::StoreCore;
 };

@@ -109,6 +109,25 @@ TEST_SUITE("hash index") {
     }
   }
 
+  TEST_CASE("asking for memory ahead ends at the home bucket, or says that the chain goes on") {
+    constexpr std::size_t kItems = 64;
+    IndexFixture fixture(kItems, 1, false);
+    for (std::size_t number = 0; number < kSlotsPerBucket; ++number) {
+      fixture.insert(number);
+      CHECK_FALSE(fixture.index->prefetch_item(fixture.hash(number)));
+      CHECK_FALSE(fixture.index->prefetch_item(fixture.hash(kItems)));
+    }
+    for (std::size_t number = kSlotsPerBucket; number < kItems; ++number) {
+      fixture.insert(number);
+      CHECK(fixture.index->prefetch_item(fixture.hash(number)));
+    }
+    for (std::size_t number = 0; number <= kItems; ++number) {
+      fixture.index->prefetch(fixture.hash(number));
+      fixture.index->prefetch_chained_item(fixture.hash(number));
+      CHECK(fixture.has(number) == (number < kItems));
+    }
+  }
+
   TEST_CASE("frequencies stop at their largest value") {
     CHECK(slot_frequency(with_frequency(make_slot(~0ULL, 7), 2)) == 2);
     CHECK(slot_frequency(with_frequency(make_slot(~0ULL, 7), 9)) == 3);
