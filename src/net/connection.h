@@ -45,6 +45,8 @@ class ClientConnection final : public Connection,
   void start(std::unique_ptr<ConnectionHandler> handler);
   void on_receive(const Completion& completion);
   void on_send(const Completion& completion);
+  // The ring has nothing to say about the silent send in flight, if there is one: it was taken whole.
+  void on_silence();
   void on_cancel();
   // Its deadline on the wheel has come.
   void on_due();
@@ -102,6 +104,7 @@ class ClientConnection final : public Connection,
   void on_receive_error(int error);
   void show_input();
   void produce();
+  bool may_send_silently(const Batch& batch) const;
   void obey(Next next, std::size_t bytes_left);
   void obey_producer(Next next);
   void hand_over();
@@ -139,6 +142,8 @@ class ClientConnection final : public Connection,
   bool watcher_ : 1 = false;        // never idle
   bool lingering_ : 1 = false;      // write side shut down, peer's end of stream awaited
   bool broken_ : 1 = false;         // the receive ended by an error
+  bool silent_ : 1 = false;         // the send in flight completes only if it is not taken whole
+  bool peer_slow_ : 1 = false;      // the last send was not taken whole
   PublishedConnection published_;
 };
 

@@ -63,6 +63,7 @@ bool Worker::run_once() {
   RC_CHECK(is_transient(result));
   ++context_.turn;
   reap_all();
+  hear_silence();
   run_rounds();
   again_ = handler_->on_turn();
   stop_step();
@@ -81,6 +82,13 @@ void Worker::reap_all() {
     for (unsigned i = 0; i < count; ++i) dispatch(batch_[i]);
     if (count < batch_.size()) return;
   }
+}
+
+// What has not failed by now was taken.
+void Worker::hear_silence() {
+  if (context_.silent_senders.empty() || !ring_->silent_sends_settled()) return;
+  for (ClientConnection* connection : context_.silent_senders) connection->on_silence();
+  context_.silent_senders.clear();
 }
 
 void Worker::dispatch(const Completion& completion) {

@@ -79,6 +79,7 @@ class Worker {
 
  private:
   void reap_all();
+  void hear_silence();
   void dispatch(const Completion& completion);
   void dispatch_to_connection(const Completion& completion);
   void drop_stale(const Completion& completion);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/counter.h"
 #include "base/intrusive_list.h"
@@ -68,6 +69,8 @@ struct WorkerContext {
   RecvBuffers buffers;
   OutputPool output;
   IdleWheel wheel;
+  // Connections with a silent send in flight. Keeps its memory.
+  std::vector<ClientConnection*> silent_senders;
   std::uint32_t turn = 0;
   bool stopping = false;
   WorkerCounters counters;

@@ -202,6 +202,21 @@ void SimRing::run_send(const SimOperationPointer& operation) {
   complete(operation, static_cast<std::int32_t>(world_.send_bytes(socket, gather(*operation))));
 }
 
+// Over at once: whole, and nothing is said, or told to be less.
+void SimRing::run_silent_send(const SimOperationPointer& operation) {
+  SimObject& socket = *operation->object;
+  const bool refused = world_.inject(world_.faults.short_send, "short_send");
+  if (refused || !runnable(*operation)) return complete(operation, -EAGAIN);
+  if (socket.kind != SimObject::Kind::kSocket || socket.server_shut_write || socket.broken ||
+      world_.inject(world_.faults.send_error, "send_error")) {
+    return run_send(operation);
+  }
+  const std::size_t sent = world_.send_bytes(socket, gather(*operation));
+  if (sent < operation->data.size()) return complete(operation, static_cast<std::int32_t>(sent));
+  std::erase(active_, operation);
+  finish(operation);
+}
+
 void SimRing::run_post(const SimOperationPointer& operation) {
   if (world_.inject(world_.faults.post_overflow, "post_overflow")) return complete(operation, -EOVERFLOW);
   SimRing* target = world_.ring(operation->target_ring);
