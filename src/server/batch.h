@@ -19,8 +19,9 @@ class Batch {
   static constexpr std::size_t kRequestsMax = 16;
 
   struct Planned {
-    protocol::Request request;
-    const protocol::MetaRequest* meta = nullptr;  // the request, if it is one of these
+    bool is_plain_get = false;                    // get of the key; neither of the two below is filled
+    const protocol::MetaRequest* meta = nullptr;  // the request, if it is one of these ...
+    protocol::Request request;                    // ... else this
     store::Key key;
     std::size_t line_bytes = 0;
   };

@@ -69,7 +69,9 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
   std::size_t used = 0;
   for (const Batch::Planned& planned : batch) {
     used += planned.line_bytes;
-    if (planned.meta != nullptr) {
+    if (planned.is_plain_get) {
+      retrieve_whole(worker_, output, planned.key);
+    } else if (planned.meta != nullptr) {
       if (planned.meta->command == protocol::MetaCommand::kSet) {
         used += store_whole(output, *planned.meta, planned.key, input.substr(used));
       } else {
