@@ -168,6 +168,12 @@ void ClientConnection::serve() {
   settle();
 }
 
+bool ClientConnection::look_ahead() {
+  const bool shows =
+      lifetime_ == Lifetime::kOpen && input_pending_ && !blocked_ && !producing_ && !input_.empty();
+  return !shows || handler_->on_lookahead(input_.front(context_->buffers));
+}
+
 void ClientConnection::show_input() {
   input_pending_ = false;
   if (input_.empty()) return;

@@ -52,6 +52,8 @@ class ClientConnection final : public Connection,
   void on_due();
   // Shows input to the handler, once. Called when the connection was taken from the ready list.
   void serve();
+  // Shows the input that serve() will show to the handler ahead of time; its answer, true if there is none.
+  bool look_ahead();
   // Begins the send of everything pending, if none is in flight. Called when taken from the dirty list.
   void flush();
   // Buffers may be available again. Called when taken from the starved list.

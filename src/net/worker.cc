@@ -13,6 +13,8 @@ constexpr std::size_t kBatch = 256;
 // time until the replies of a turn leave: a call is a handler's request budget, some 10 microseconds.
 constexpr std::size_t kCallsPerConnection = 64;
 constexpr std::size_t kCallsPerTurnMax = 512;
+// Connections whose input is looked at before the first of them is served: two or three lines of cache each.
+constexpr std::size_t kLookaheadMax = 32;
 // Slots beyond the limit on connections: those accepted in the moment the limit was reached.
 constexpr std::uint32_t kSpareSlots = 64;
 
@@ -200,12 +202,27 @@ void Worker::on_timer() {
 
 // --- The turn's work
 
+// Memory that several requests need is asked for before the first of them is executed. Returns how many of
+// the ready connections were asked, at least one.
+std::size_t Worker::look_ahead() {
+  std::size_t count = 0;
+  context_.ready.visit_while([&](ClientConnection& connection) {
+    ++count;
+    return connection.look_ahead() && count < kLookaheadMax;
+  });
+  handler_->on_lookahead_end();
+  return count;
+}
+
 // Each connection with input is shown it at least once; those that are back in the list for more come after
 // them.
 void Worker::run_rounds() {
   std::size_t calls = 0;
   std::size_t connections = 0;
+  std::size_t looked_at = 0;
   while (!context_.ready.empty()) {
+    if (looked_at == 0) looked_at = look_ahead();
+    --looked_at;
     ClientConnection& connection = context_.ready.front();
     if (!connection.served_in(context_.turn)) {
       ++connections;

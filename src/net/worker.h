@@ -87,6 +87,7 @@ class Worker {
   void adopt(AcceptedDescriptor accepted);
   void on_wake();
   void on_timer();
+  std::size_t look_ahead();
   void run_rounds();
   void flush_sends();
   void release_ended();
