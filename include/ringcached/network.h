@@ -132,6 +132,10 @@ class ConnectionHandler {
   // Consume requests from the front of `input`. Never called with empty input. The span is valid during the
   // call.
   virtual Consumed on_data(Connection& connection, std::span<const char> input) = 0;
+  // Several connections have input: on_data() will soon be called with this, unless something comes between.
+  // The handler may look at it to ask for the memory that it will need. Nothing may be consumed or put out.
+  // False: enough for now, let those be served that were asked.
+  virtual bool on_lookahead(std::span<const char> /*input*/) { return true; }
   // After Next::kProduce: appends some output, a bounded piece per call. The answer is as of on_data, which
   // does not see the input before this is over.
   virtual Next on_produce(Connection& /*connection*/) { return Next::kClose; }
@@ -204,6 +208,8 @@ class WorkerHandler {
   virtual std::unique_ptr<DatagramHandler> make_datagram_handler() { return nullptr; }
   // Before the connection's last handler is told and destroyed.
   virtual void on_close(Connection& /*connection*/, CloseReason /*reason*/) {}
+  // After the on_lookahead() of some connections, before the first on_data() of theirs.
+  virtual void on_lookahead_end() {}
   // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called
   // again at once (background work left), false to sleep until the next completion or tick. It may throw
   // std::bad_alloc: what it could not do is left to the next call.

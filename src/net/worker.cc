@@ -14,6 +14,10 @@ constexpr std::size_t kBatch = 256;
 // time until the replies of a turn leave: a call is a handler's request budget, some 10 microseconds.
 constexpr std::size_t kCallsPerConnection = 64;
 constexpr std::size_t kCallsPerTurnMax = 512;
+// Connections whose input is looked at before the first of them is served: two or three lines of cache each.
+constexpr std::size_t kLookaheadMax = 32;
+// Of a turn; more than these complete like any other. No memory is to be asked for where sends are begun.
+constexpr std::size_t kSilentSendsMax = 4096;
 // Slots beyond the limit on connections: those accepted in the moment the limit was reached.
 constexpr std::uint32_t kSpareSlots = 64;
 
@@ -36,6 +40,7 @@ Worker::Worker(unsigned index, const NetworkOptions& options, const Clock& clock
       handler_(std::move(handler)),
       batch_(kBatch),
       start_ns_(clock.monotonic_ns()) {
+  context_.silent_senders.reserve(kSilentSendsMax);
   for (Listener& socket : datagram_sockets) {
     const auto number = static_cast<std::uint32_t>(datagram_sockets_.size());
     datagram_sockets_.push_back(std::make_unique<DatagramSocket>(context_, number, std::move(socket)));
@@ -64,6 +69,7 @@ bool Worker::run_once() {
   RC_CHECK(is_transient(result));
   ++context_.turn;
   reap_all();
+  hear_silence();
   run_rounds();
   again_ = background_step();
   stop_step();
@@ -91,6 +97,13 @@ void Worker::reap_all() {
     for (unsigned i = 0; i < count; ++i) dispatch(batch_[i]);
     if (count < batch_.size()) return;
   }
+}
+
+// What has not failed by now was taken.
+void Worker::hear_silence() {
+  if (context_.silent_senders.empty() || !ring_->silent_sends_settled()) return;
+  for (ClientConnection* connection : context_.silent_senders) connection->on_silence();
+  context_.silent_senders.clear();
 }
 
 void Worker::dispatch(const Completion& completion) {
@@ -211,12 +224,27 @@ void Worker::on_timer() {
 
 // --- The turn's work
 
+// Memory that several requests need is asked for before the first of them is executed. Returns how many of
+// the ready connections were asked, at least one.
+std::size_t Worker::look_ahead() {
+  std::size_t count = 0;
+  context_.ready.visit_while([&](ClientConnection& connection) {
+    ++count;
+    return connection.look_ahead() && count < kLookaheadMax;
+  });
+  handler_->on_lookahead_end();
+  return count;
+}
+
 // Each connection with input is shown it at least once; those that are back in the list for more come after
 // them.
 void Worker::run_rounds() {
   std::size_t calls = 0;
   std::size_t connections = 0;
+  std::size_t looked_at = 0;
   while (!context_.ready.empty()) {
+    if (looked_at == 0) looked_at = look_ahead();
+    --looked_at;
     ClientConnection& connection = context_.ready.front();
     if (!connection.served_in(context_.turn)) {
       ++connections;

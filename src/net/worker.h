@@ -83,6 +83,7 @@ class Worker {
  private:
   bool background_step();
   void reap_all();
+  void hear_silence();
   void dispatch(const Completion& completion);
   void dispatch_to_connection(const Completion& completion);
   void drop_stale(const Completion& completion);
@@ -91,6 +92,7 @@ class Worker {
   void turn_away(int descriptor);
   void on_wake();
   void on_timer();
+  std::size_t look_ahead();
   void run_rounds();
   void flush_sends();
   void release_ended();

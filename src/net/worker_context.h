@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/counter.h"
 #include "base/intrusive_list.h"
@@ -69,6 +70,8 @@ struct WorkerContext {
   RecvBuffers buffers;
   OutputPool output;
   IdleWheel wheel;
+  // Connections with a silent send in flight; as many as there was room for at first.
+  std::vector<ClientConnection*> silent_senders;
   std::uint32_t turn = 0;
   bool stopping = false;
   WorkerCounters counters;

@@ -4,6 +4,7 @@
 
 #include "server/batch.h"
 #include "server/binary_batch.h"
+#include "server/lookahead.h"
 
 namespace ringcached::server {
 namespace {
@@ -41,6 +42,7 @@ WorkerContext::WorkerContext(ServerContext& server_context, store::StoreThread& 
       prefixes(server_context.prefixes.attach()),
       requests_per_turn(static_cast<unsigned>(std::max(1, server_context.config.network.requests_per_turn))),
       batch(std::make_unique<Batch>()),
+      lookahead(std::make_unique<Lookahead>()),
       binary_batch(std::make_unique<BinaryBatch>()) {}
 
 WorkerContext::~WorkerContext() = default;

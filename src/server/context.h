@@ -57,6 +57,7 @@ struct ServerContext {
 
 class Batch;
 class BinaryBatch;
+class Lookahead;
 class WatchSession;
 
 // One worker's. Used on its thread only.
@@ -72,6 +73,7 @@ struct WorkerContext {
   unsigned requests_per_turn;
   // Scratch space of the session at work (batch.h, binary_batch.h).
   std::unique_ptr<Batch> batch;
+  std::unique_ptr<Lookahead> lookahead;
   std::unique_ptr<BinaryBatch> binary_batch;
   // The client whose input is being handled, for what is told to watchers. Set by every session.
   const Connection* client = nullptr;

@@ -58,18 +58,34 @@ TextSession::Step TextSession::step(Connection& connection, Output& output, std:
   return {.close = true};
 }
 
+bool TextSession::on_lookahead(std::span<const char> input) {
+  planned_ahead_ = Lookahead::kNone;
+  // A line that has begun to come is not looked at again.
+  if (state_ != State::kLine || scan_.searched != 0) return true;
+  planned_ahead_ = worker_.lookahead->add(worker_, this, {input.data(), input.size()});
+  return !worker_.lookahead->full();
+}
+
+std::span<const Batch::Planned> TextSession::plan(std::string_view input, unsigned share) {
+  const auto ahead = worker_.lookahead->take(planned_ahead_, this, input.data());
+  if (!ahead.empty()) return ahead.first(std::min<std::size_t>(ahead.size(), share));
+  Batch& batch = *worker_.batch;
+  batch.clear();
+  const auto planned = batch.plan(worker_, input, scan_, share);
+  batch.prefetch_items(worker_);
+  return planned;
+}
+
 // Usually the whole pipeline: everything there is to parse is parsed, and the memory it needs is asked for in
 // three steps (bucket, item, or overflow bucket and then item), before the first request is executed.
 TextSession::Step TextSession::on_batch(Output& output, std::string_view input, unsigned share) {
-  Batch& batch = *worker_.batch;
-  batch.plan(worker_, input, scan_, share);
-  if (batch.size() > 1) {
-    worker_.store.prefetch_items(batch.size(), [&](std::size_t i) { return batch.begin()[i].key; });
-  }
+  std::span<const Batch::Planned> batch = plan(input, share);
   std::size_t used = 0;
   for (const Batch::Planned& planned : batch) {
     used += planned.line_bytes;
-    if (planned.meta != nullptr) {
+    if (planned.is_plain_get) {
+      retrieve_whole(worker_, output, planned.key);
+    } else if (planned.meta != nullptr) {
       if (planned.meta->command == protocol::MetaCommand::kSet) {
         used += store_whole(output, *planned.meta, planned.key, input.substr(used));
       } else {

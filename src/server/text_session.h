@@ -9,6 +9,7 @@
 #include "ringcached/network.h"
 #include "server/context.h"
 #include "server/dialect_session.h"
+#include "server/lookahead.h"
 #include "server/meta_storage.h"
 #include "server/retrieval.h"
 #include "server/storage.h"
@@ -20,6 +21,7 @@ class TextSession final : public DialectSession {
   explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  bool on_lookahead(std::span<const char> input) override;
   bool between_requests() const override { return state_ == State::kLine; }
   std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
@@ -39,6 +41,7 @@ class TextSession final : public DialectSession {
   };
 
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
+  std::span<const Batch::Planned> plan(std::string_view input, unsigned share);
   Step on_batch(Output& output, std::string_view input, unsigned share);
   Step on_line(Connection& connection, Output& output, std::string_view input);
   Step on_request(Connection& connection, Output& output, const protocol::Request& request,
@@ -67,6 +70,7 @@ class TextSession final : public DialectSession {
   std::string_view deferred_reply_;
   Retrieval retrieval_;
   State state_ = State::kLine;
+  Lookahead::Ticket planned_ahead_ = Lookahead::kNone;
 };
 
 }  // namespace ringcached::server

@@ -3,6 +3,7 @@
 #include "base/topology.h"
 #include "server/admin.h"
 #include "server/datagram_service.h"
+#include "server/lookahead.h"
 #include "server/negotiation.h"
 #include "server/trace.h"
 #include "server/watch_session.h"
@@ -26,6 +27,10 @@ std::unique_ptr<DatagramHandler> Worker::make_datagram_handler() {
 void Worker::on_close(Connection& connection, CloseReason reason) {
   trace_close(*context_, connection);
   report_close(*context_, connection, reason);
+}
+
+void Worker::on_lookahead_end() {
+  context_->lookahead->end(*context_);
 }
 
 bool Worker::on_turn() {

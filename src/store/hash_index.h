@@ -173,6 +173,20 @@ class HashIndex {
     std::atomic<std::uint64_t>* slot_word = nullptr;
   };
 
+  // The first item in the home bucket with the tag of `hash` if it has the key, and nobody interferes so far;
+  // else kInterfered, which says nothing.
+  Match glance(Ticket& ticket, std::uint64_t hash, std::string_view key) const {
+    ticket.bucket = &home_of(hash);
+    ticket.word = ticket.bucket->word.load(std::memory_order_acquire);
+    const SlotMatches matches = match_tags(*ticket.bucket, slot_tag(hash));
+    if ((ticket.word & 1) != 0 || !matches.any()) return {};
+    const std::atomic<std::uint64_t>& word = ticket.bucket->slots[matches.first()];
+    const std::uint64_t slot = word.load(std::memory_order_relaxed);
+    const ChunkAddress address = slot_address(slot);
+    if (address == kNoChunk || !has_key(item(address), address, key)) return {};
+    return {Probe::kFound, address, slot, const_cast<std::atomic<std::uint64_t>*>(&word)};
+  }
+
   // False if the bucket stayed locked for a bounded spin.
   bool ticket(std::uint64_t hash, Ticket& ticket) const {
     ticket.bucket = &home_of(hash);
@@ -269,8 +283,8 @@ class HashIndex {
   Bucket& home_of(std::uint64_t hash) const {
     const std::size_t mask = wide_mask_.load(std::memory_order_acquire);
     const std::size_t count = bucket_count_.load(std::memory_order_acquire);
-    const std::size_t wide = hash & mask;
-    return buckets_[wide < count ? wide : wide & (mask >> 1)];
+    // Without a branch: which of the two it is no processor can predict.
+    return buckets_[hash & (mask >> static_cast<unsigned>((hash & mask) >= count))];
   }
   void publish_count(std::size_t count);
   static std::uint32_t overflow_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }

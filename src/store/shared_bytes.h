@@ -20,6 +20,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/short_copy.h"
+
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define RC_STORE_TSAN 1
@@ -96,33 +98,6 @@ inline std::size_t word_at(const std::byte* at, std::size_t left) {
 }  // namespace detail
 #endif
 
-#if !RC_STORE_TSAN
-namespace detail {
-template <std::size_t kBytes>
-inline void copy_ends(void* to, const void* from, std::size_t bytes) {
-  char first[kBytes], last[kBytes];
-  std::memcpy(first, from, kBytes);
-  std::memcpy(last, static_cast<const char*>(from) + bytes - kBytes, kBytes);
-  std::memcpy(to, first, kBytes);
-  std::memcpy(static_cast<char*>(to) + bytes - kBytes, last, kBytes);
-}
-// memcpy; keys and small values are copied by two overlapping moves instead of a call.
-inline void copy_bytes(void* to, const void* from, std::size_t bytes) {
-  if (bytes > 64) {
-    std::memcpy(to, from, bytes);
-  } else if (bytes >= 32) {
-    copy_ends<32>(to, from, bytes);
-  } else if (bytes >= 16) {
-    copy_ends<16>(to, from, bytes);
-  } else if (bytes >= 8) {
-    copy_ends<8>(to, from, bytes);
-  } else {
-    for (std::size_t i = 0; i < bytes; ++i) static_cast<char*>(to)[i] = static_cast<const char*>(from)[i];
-  }
-}
-}  // namespace detail
-#endif
-
 // Out of shared memory. `to` is the caller's own.
 RC_NO_SANITIZE_ADDRESS inline void copy_from_shared(char* to, const std::byte* from, std::size_t bytes) {
 #if RC_STORE_TSAN
@@ -140,7 +115,7 @@ RC_NO_SANITIZE_ADDRESS inline void copy_from_shared(char* to, const std::byte* f
   const volatile std::byte* source = from;
   for (std::size_t i = 0; i < bytes; ++i) to[i] = static_cast<char>(source[i]);
 #else
-  detail::copy_bytes(to, from, bytes);
+  copy_short(to, from, bytes);
 #endif
 }
 
@@ -158,7 +133,7 @@ inline void copy_to_shared(std::byte* to, const char* from, std::size_t bytes) {
     }
   }
 #else
-  detail::copy_bytes(to, from, bytes);
+  copy_short(to, from, bytes);
 #endif
 }
 

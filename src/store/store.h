@@ -282,13 +282,15 @@ struct ReadOptions {
   bool recache_after_touch = false;
 };
 
+// Hits of fewer value bytes are copied, others may be pinned.
+inline constexpr std::size_t kPinBytesMin = 4096;
+
 // Where a hit's value goes: copied to `copy_to` (room for value_bytes), or pinned in place (only values of at
 // least kPinBytesMin), or neither.
 struct ReadTarget {
   char* copy_to = nullptr;
   bool pin = false;
 };
-inline constexpr std::size_t kPinBytesMin = 4096;
 
 struct Arithmetic {
   bool decrement = false;
@@ -350,6 +352,11 @@ class Store {
   template <typename Place>
   Lookup read(StoreThread& thread, const Key& key, CacheTime now, const ReadOptions& options, Place&& place,
               Pin* pin);
+  // The usual case of read() without options, in as few steps as it can be had: a living item of one chunk,
+  // with fewer than kPinBytesMin value bytes, found at the first look. place(const ItemInfo&) -> char* says
+  // where they go, under the same conditions. False: nothing has happened, ask read().
+  template <typename Place>
+  bool read_plain(StoreThread& thread, const Key& key, CacheTime now, Place&& place);
 
   // The pieces of a pinned value, in order: visit(std::span<const char>).
   template <typename Visit>

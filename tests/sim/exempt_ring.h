@@ -29,6 +29,10 @@ class ExemptRing final : public net::Ring {
   void send(int socket, std::span<const char> data, net::Token token) override {
     FailingHeap::exempt([&] { ring_->send(socket, data, token); });
   }
+  void send_silently(int socket, std::span<const char> data, net::Token token) override {
+    FailingHeap::exempt([&] { ring_->send_silently(socket, data, token); });
+  }
+  bool silent_sends_settled() const override { return ring_->silent_sends_settled(); }
   void send_message(int socket, const msghdr& message, net::Token token) override {
     FailingHeap::exempt([&] { ring_->send_message(socket, message, token); });
   }

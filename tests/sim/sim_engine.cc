@@ -51,7 +51,14 @@ class FrameHandler final : public ConnectionHandler {
  public:
   explicit FrameHandler(HandlerLog& log) : log_(log) {}
 
+  bool on_lookahead(std::span<const char> input) override {
+    ++log_.looked_ahead;
+    announced_.assign(input.data(), input.size());
+    return log_.looked_ahead % 5 != 0;
+  }
   Consumed on_data(Connection& connection, std::span<const char> input) override {
+    if (announced_ != std::string_view(input.data(), input.size())) ++log_.looked_wrong;
+    announced_.clear();
     std::size_t used = 0;
     for (unsigned frames = 0;; ++frames) {
       const std::span<const char> rest = input.subspan(used);
@@ -98,6 +105,7 @@ class FrameHandler final : public ConnectionHandler {
   }
 
   HandlerLog& log_;
+  std::string announced_;  // what on_lookahead() was shown
 };
 
 std::unique_ptr<ConnectionHandler> ProducingHandler::successor() {
@@ -146,6 +154,7 @@ std::string SimEngine::verdict() {
     failures.push_back("handlers opened " + std::to_string(log.opened) + ", closed " +
                        std::to_string(log.closed));
   }
+  if (log.looked_wrong != 0) failures.push_back("input was shown that had not been announced");
   if (!log.pinned.empty()) failures.push_back(std::to_string(log.pinned.size()) + " pins not released");
   return SimNetwork::verdict();
 }

@@ -208,6 +208,13 @@ void SimRing::run_send(const SimOperationPointer& operation) {
   complete_send(operation, static_cast<std::int32_t>(world_.send_bytes(socket, gather(*operation))));
 }
 
+// Over at once: whole, and nothing is said, or told to be less.
+void SimRing::run_silent_send(const SimOperationPointer& operation) {
+  const bool refused = world_.inject(world_.faults.short_send, "short_send");
+  if (refused || !runnable(*operation)) return complete(operation, -EAGAIN);
+  run_send(operation);
+}
+
 void SimRing::run_post(const SimOperationPointer& operation) {
   if (world_.inject(world_.faults.post_overflow, "post_overflow")) return complete(operation, -EOVERFLOW);
   SimRing* target = world_.ring(operation->target_ring);
@@ -263,6 +270,10 @@ void SimRing::complete(const SimOperationPointer& operation, std::int32_t result
 }
 
 void SimRing::complete_send(const SimOperationPointer& operation, std::int32_t result) {
+  if (operation->silent && result == static_cast<std::int32_t>(operation->data.size())) {
+    std::erase(active_, operation);
+    return finish(operation);
+  }
   complete(operation, result);
 }
 

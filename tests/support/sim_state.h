@@ -96,6 +96,7 @@ struct SimOperation {
   std::span<const char> data;
   const msghdr* message = nullptr;  // instead of `data`
   std::uint64_t checksum = 0;
+  bool silent = false;
   // kCancel, kPost
   net::Token target = 0;
   unsigned target_ring = 0;
@@ -121,6 +122,8 @@ class SimRing final : public net::Ring {
   void receive_multishot(int socket, net::Token token) override;
   void receive_datagram_multishot(int socket, const msghdr& shape, net::Token token) override;
   void send(int socket, std::span<const char> data, net::Token token) override;
+  void send_silently(int socket, std::span<const char> data, net::Token token) override;
+  bool silent_sends_settled() const override;
   void send_message(int socket, const msghdr& message, net::Token token) override;
   void cancel(net::Token target, net::Token token) override;
   void timeout(std::chrono::nanoseconds delay, net::Token token) override;
@@ -165,6 +168,7 @@ class SimRing final : public net::Ring {
   void run_receive(const SimOperationPointer& operation);
   void run_receive_datagram(const SimOperationPointer& operation);
   void run_send(const SimOperationPointer& operation);
+  void run_silent_send(const SimOperationPointer& operation);
   void run_send_datagram(const SimOperationPointer& operation);
   void run_post(const SimOperationPointer& operation);
   void start_cancel(const SimOperationPointer& operation);

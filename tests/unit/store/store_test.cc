@@ -41,6 +41,47 @@ TEST_SUITE("store") {
     CHECK(s.store->stats().bytes == 0);
   }
 
+  TEST_CASE("the plain way to read finds living values of one chunk, and nothing else") {
+    StoreFixture s;
+    std::string value;
+    ItemInfo info;
+    const auto finds = [&](std::string_view key) {
+      value = "(untouched)";
+      return s.store->read_plain(*s.thread, s.store->key(key), s.now, [&](const ItemInfo& seen) {
+        info = seen;
+        value.resize(seen.value_bytes);
+        return value.data();
+      });
+    };
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{33}, kPinBytesMin - 1}) {
+      for (const std::uint32_t flags : {0U, 9U}) {
+        const std::string written = StoreFixture::pattern(bytes, flags);
+        s.set("key", written, flags);
+        CAPTURE(bytes);
+        REQUIRE(finds("key"));
+        CHECK(value == written);
+        CHECK(info.client_flags == flags);
+        const std::uint64_t cas = info.cas;
+        CHECK(s.get("key") == written);
+        CHECK(s.info.cas == cas);
+        CHECK(s.thread->last_class() == info.slab_class);
+      }
+    }
+    CHECK_FALSE(finds("other"));
+    CHECK(value == "(untouched)");
+    s.set("large", StoreFixture::pattern(kPinBytesMin, 1));
+    CHECK_FALSE(finds("large"));
+    s.set("chained", StoreFixture::pattern(100000, 1));
+    CHECK_FALSE(finds("chained"));
+    s.set("mortal", "value", 0, s.now + 5);
+    CHECK(finds("mortal"));
+    s.now += 6;
+    CHECK_FALSE(finds("mortal"));
+    CHECK(s.get("mortal") == "(expired)");
+    s.store->flush(*s.thread);
+    CHECK_FALSE(finds("key"));
+  }
+
   TEST_CASE("keys of every length and values from nothing to a chain of chunks") {
     StoreFixture s;
     for (const std::size_t key_bytes : std::initializer_list<std::size_t>{1, 7, 8, 9, 16, 249, 250}) {
