@@ -38,8 +38,8 @@ void Arena::Impl::note_gain(std::size_t bytes) {
   const unsigned percent = options.balance == nullptr
                                ? BalanceSettings::kWindowPercent
                                : options.balance->window_percent.load(std::memory_order_relaxed);
-  const double pages = std::max(kWindowPagesMin, static_cast<double>(page_count) * percent / 100);
-  if (static_cast<double>(gained_in_window) < pages * kPageBytes) return;
+  const double window_pages = std::max(kWindowPagesMin, static_cast<double>(page_count) * percent / 100);
+  if (static_cast<double>(gained_in_window) < window_pages * kPageBytes) return;
   gained_in_window = 0;
   ++window;
 }

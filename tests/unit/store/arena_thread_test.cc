@@ -35,6 +35,7 @@ class LockedOwner final : public ItemOwner {
     return {.verdict = Verdict::kEvicted, .fingerprint = static_cast<std::uint32_t>(chunk * 2654435761U)};
   }
   ChunkAddress head_of(ChunkAddress) override { return kNoChunk; }
+  bool was_used(ChunkAddress chunk, bool /*clear*/) override { return chunk % 3 == 0; }
   void free_elsewhere(ChunkAddress chunk) override { arena_of(chunk).free_remote(chunk); }
 
   bool store(Arena& arena, unsigned slab_class) {
