@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -147,6 +148,7 @@ struct HashIndexOptions {
   std::size_t buckets_initial = 8192;
   bool growth = true;
   bool large_pages = false;
+  std::span<const unsigned> nodes;  // NUMA nodes to spread the arrays over, page by page; during create()
 };
 
 class HashIndex {
@@ -156,6 +158,10 @@ class HashIndex {
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
   HashIndex& operator=(const HashIndex&) = delete;
+
+  // Why the arrays could not be spread over the nodes; ok if they are, or if there is one node. They work all
+  // the same.
+  const Status& spread() const { return spread_; }
 
   // A look at a bucket without a lock.
   struct Ticket {
@@ -276,6 +282,7 @@ class HashIndex {
   std::byte* items_base_ = nullptr;
   std::uint64_t seed_ = 0;
   std::size_t buckets_max_ = 0, overflow_max_ = 0;
+  Status spread_;
   bool growth_ = true;
   alignas(64) std::atomic<std::size_t> bucket_count_{0};
   alignas(64) std::atomic<std::int64_t> items_{0};

@@ -90,6 +90,8 @@ const std::vector<Accepted>& accepted() {
       {{"--pin"}, [](C c) { return c.threads.pin; }},
       {{"--no-pin"}, [](C c) { return !c.threads.pin; }},
       {{"--numa=off"}, [](C c) { return c.threads.numa == Numa::kOff; }},
+      {{"-L", "--large-page-kind=explicit"},
+       [](C c) { return c.memory.large_pages && c.memory.large_page_kind == LargePageKind::kExplicit; }},
       {{"--io=uring"}, [](C c) { return c.io.backend == IoBackend::kUring; }},
       {{"--io=epoll"}, [](C c) { return c.io.backend == IoBackend::kEpoll; }},
       {{"--io-level", "6.1"}, [](C c) { return c.io.level == IoLevel::k6_1; }},

@@ -546,4 +546,37 @@ TEST_SUITE("store") {
       CHECK_FALSE(created.status().message().empty());
     }
   }
+
+  TEST_CASE("threads take the memory of their node, and each node's share is told") {
+    Options options = StoreFixture::default_options();
+    options.threads = 3;
+    options.memory_limit_bytes = 16 * kPageBytes;
+    options.memory_reserve_bytes = 16 * kPageBytes;
+    options.nodes = {1000, 1001};  // not there: what the kernel refuses changes nothing else
+    StoreFixture s(options);
+    CHECK(s.store->refusals().size() == 3);  // two parts, and the index
+    StoreThread* const first = s.thread;  // attached from a node that is none of them: takes the first one's
+    StoreThread* const second = &s.store->attach(1001);
+    s.store->attach(1001);
+    s.set("a", "1");
+    s.thread = second;
+    const std::string value(30000, 'x');
+    for (int i = 0; i < 70; ++i) s.set("b" + std::to_string(i), value);
+    s.thread = first;
+    s.set("c", value);
+    const auto shares = s.store->node_stats();
+    REQUIRE(shares.size() == 2);
+    CHECK(shares[0].node == 1000);
+    CHECK(shares[0].threads == 1);
+    CHECK(shares[1].threads == 2);
+    CHECK(shares[0].total_items == 2);
+    CHECK(shares[1].total_items == 70);
+    // The second node's pages are used up before the other's are borrowed.
+    CHECK(shares[1].pages_used == 8);
+    CHECK(shares[1].pages_used_here == 8);
+    CHECK(shares[1].pages_used_away == 0);
+    CHECK(shares[0].pages_used_away == shares[0].pages_used - shares[0].pages_used_here);
+    CHECK(shares[0].pages_used_away > 0);
+    CHECK(shares[0].chunks_used >= 1);
+  }
 }
