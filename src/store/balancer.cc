@@ -1,6 +1,7 @@
 #include "store/balancer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/store_core.h"
 
@@ -17,6 +18,8 @@ constexpr std::uint64_t kFreePagesMin = 2;
 constexpr std::uint64_t kEvictionsMin = 16;
 // Pages looked at to find one of the wanted class.
 constexpr std::size_t kSamplePages = 64;
+// Pages of another arena in a second, so that emptying them costs a few percent of a core.
+constexpr std::uint64_t kTakesMax = 128;
 
 }  // namespace
 
@@ -86,24 +89,35 @@ unsigned Balancer::idlest(ThreadState& thread, CacheTime now, unsigned hungry) {
   return best;
 }
 
-bool Balancer::step(ThreadState& thread, CacheTime now) {
-  StoreCore& core = *thread.core;
-  if (now == last_step_ || core.pool->pages_free() > 0) return false;
-  last_step_ = now;
-  const unsigned hungry = hungriest(thread);
-  if (hungry == 0) return false;
-  if (const unsigned giver = idlest(thread, now, hungry); giver != 0) {
-    if (!thread.arena->give_page(giver)) return false;
-    thread.ledger.counters.pages_moved.add();
-    thread.last_page_move = {giver, hungry};
-    return true;
+// What the last step saw evicted, in pages.
+std::uint64_t Balancer::pages_evicted(const ThreadState& thread) const {
+  std::uint64_t pages = 0;
+  for (unsigned slab_class = 1; slab_class <= thread.core->classes.count(); ++slab_class) {
+    pages += evicted_now_[slab_class] / thread.core->classes.chunks_per_page(slab_class);
   }
-  if (!take_from_richer(thread)) return false;
-  thread.last_page_move = {0, hungry};
-  return true;
+  return pages;
 }
 
-// An arena that evicts with less than half of the pages of the largest one gets one of its pages.
+bool Balancer::step(ThreadState& thread, CacheTime now) {
+  StoreCore& core = *thread.core;
+  if (core.pool->pages_free() > 0) return false;
+  if (now == last_step_) return takes_left_ > 0 && take_from_richer(thread);
+  last_step_ = now;
+  takes_left_ = 0;
+  const std::uint64_t steals = thread.ledger.counters.page_steals.get();
+  const bool has_stolen = std::exchange(steals_before_, steals) != steals;
+  hungry_ = hungriest(thread);
+  if (hungry_ == 0 && !has_stolen) return false;
+  if (const unsigned giver = hungry_ != 0 ? idlest(thread, now, hungry_) : 0; giver != 0) {
+    if (!thread.arena->give_page(giver)) return false;
+    thread.ledger.counters.pages_moved.add();
+    thread.last_page_move = {giver, hungry_};
+    return true;
+  }
+  takes_left_ = std::clamp<std::uint64_t>(pages_evicted(thread), 1, kTakesMax);
+  return take_from_richer(thread);
+}
+
 bool Balancer::take_from_richer(ThreadState& thread) {
   StoreCore& core = *thread.core;
   const std::size_t own = thread.arena->pages();
@@ -115,8 +129,15 @@ bool Balancer::take_from_richer(ThreadState& thread) {
     most = pages;
     richest = core.arenas[id].get();
   }
-  if (richest == nullptr || !richest->give_page(Arena::kAnyClass)) return false;
+  if (richest == nullptr || !richest->give_page(Arena::kAnyClass)) {
+    takes_left_ = 0;
+    return false;
+  }
+  --takes_left_;
+  // Not left in the pool, where it would hold the next step up; if others were faster, so be it.
+  if (hungry_ != 0) static_cast<void>(thread.arena->add_page(hungry_));
   thread.ledger.counters.pages_moved.add();
+  thread.last_page_move = {0, hungry_};
   return true;
 }
 
