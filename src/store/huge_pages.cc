@@ -21,7 +21,11 @@ bool map_here(std::byte* start, std::size_t bytes, int flags) {
   return mmap(start, bytes, PROT_READ | PROT_WRITE, kPlainFlags | flags, -1, 0) == start;
 }
 
-Status failure(std::size_t bytes, const std::string& where, const std::string& why) {
+Status failure(std::size_t bytes, const std::string& where, int error) {
+  // EFAULT: touching them would have been SIGBUS.
+  const bool too_few = error == ENOMEM || error == EFAULT;
+  const std::string why =
+      too_few ? "too few are set aside: vm.nr_hugepages, or the node's own" : std::strerror(error);
   return {StatusCode::kUnavailable, "no " + std::to_string(bytes / kHugePageBytes) +
                                         " huge pages of 2 MiB are to be had" + where + " (" + why + ")"};
 }
@@ -33,11 +37,11 @@ Status take_huge_pages(std::byte* start, std::size_t bytes, std::optional<unsign
   const std::string where = node ? " on NUMA node " + std::to_string(*node) : "";
   Status taken;
   if (!map_here(start, bytes, MAP_HUGETLB | kMapHuge2Mb)) {
-    taken = failure(bytes, where, std::strerror(errno));
+    taken = failure(bytes, where, errno);
   } else {
     // Where the policy cannot be set, pages come from wherever there are some.
     if (node) static_cast<void>(bind_to_node(start, bytes, *node));
-    if (madvise(start, bytes, kAdvicePopulateWrite) != 0) taken = failure(bytes, where, std::strerror(errno));
+    if (madvise(start, bytes, kAdvicePopulateWrite) != 0) taken = failure(bytes, where, errno);
   }
   // A mapping that was tried may have removed the former one even if it failed.
   if (!taken) RC_CHECK(map_here(start, bytes, MAP_NORESERVE));
