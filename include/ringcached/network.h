@@ -250,6 +250,10 @@ struct NetworkOptions {
   std::vector<ListenAddress> listeners;
   unsigned workers = 0;     // 0: one per CPU of the affinity mask
   bool pin_workers = true;  // to the CPUs of the affinity mask given to the process, in order
+  // If not empty, instead of that: worker i runs on the CPUs worker_cpus[i % size], which may be several,
+  std::vector<std::vector<unsigned>> worker_cpus;
+  // and, if not empty, its ring and buffers come from the NUMA node worker_nodes[i % size].
+  std::vector<unsigned> worker_nodes;
   Handoff handoff = Handoff::kMessageRing;
   Placement placement = Placement::kLeastConnections;
   IoBackend io_backend = IoBackend::kAuto;

@@ -16,6 +16,7 @@ namespace ringcached::config {
 
 enum class Protocol : std::uint8_t { kAuto, kAscii, kBinary };
 enum class Numa : std::uint8_t { kAuto, kOff };
+enum class LargePageKind : std::uint8_t { kTransparent, kExplicit };
 enum class Eviction : std::uint8_t { kS3Fifo, kLru };
 
 struct NetworkConfig {
@@ -56,6 +57,7 @@ struct MemoryConfig {
   std::uint64_t limit_bytes = std::uint64_t{64} << 20;  // items only
   std::uint64_t item_size_max_bytes = std::uint64_t{1} << 20;
   bool large_pages = false;
+  LargePageKind large_page_kind = LargePageKind::kTransparent;  // with large_pages
   bool lock = false;
 };
 

@@ -24,6 +24,7 @@ constexpr std::array<std::string_view, 4> kLevelNames = {"auto", "6.1", "6.12", 
 constexpr std::array<std::string_view, 2> kHandoffNames = {"msg_ring", "eventfd"};
 constexpr std::array<std::string_view, 2> kPlacementNames = {"least_connections", "round_robin"};
 constexpr std::array<std::string_view, 2> kNumaNames = {"auto", "off"};
+constexpr std::array<std::string_view, 2> kLargePageNames = {"transparent", "explicit"};
 constexpr std::array<std::string_view, 2> kEvictionNames = {"s3fifo", "lru"};
 
 constexpr std::string_view kS3FifoReason = "eviction is S3-FIFO, which has no such LRU segment";
@@ -105,7 +106,9 @@ constexpr Option kOptions[] = {
      .long_flag = "pin", .help = "bind each worker to one CPU of those the process may use"},
     {.key = "threads.numa", .type = Type::kEnum, .field = field<&Config::threads, &ThreadConfig::numa>(),
      .long_flag = "numa", .names = kNumaNames,
-     .help = "place workers and item memory by NUMA node"},
+     .help = "place workers and memory by NUMA node; auto: if the process may use several, workers are spread over "
+             "them, items lie on the node of the worker that stores them, the index is interleaved; off: as the "
+             "kernel likes"},
     {.key = "threads.placement", .type = Type::kEnum,
      .field = field<&Config::threads, &ThreadConfig::placement>(), .long_flag = "placement",
      .names = kPlacementNames,
@@ -140,7 +143,13 @@ constexpr Option kOptions[] = {
      .exit_code = kUsageExit, .help = "largest item, key and overhead included"},
     {.key = "memory.large_pages", .type = Type::kFlag,
      .field = field<&Config::memory, &MemoryConfig::large_pages>(), .short_flag = 'L',
-     .long_flag = "enable-largepages", .help = "use huge pages for item memory, all of it taken at start"},
+     .long_flag = "enable-largepages", .help = "use huge pages for item memory and the index; the limit is then fixed"},
+    {.key = "memory.large_page_kind", .type = Type::kEnum,
+     .field = field<&Config::memory, &MemoryConfig::large_page_kind>(), .long_flag = "large-page-kind",
+     .names = kLargePageNames,
+     .help = "with -L; transparent: the kernel makes huge pages where it can; explicit: item memory is taken at start "
+             "from those set aside (vm.nr_hugepages, or each NUMA node's own), a node that has too few gets "
+             "transparent ones and a warning"},
     {.key = "memory.lock", .type = Type::kFlag, .field = field<&Config::memory, &MemoryConfig::lock>(),
      .short_flag = 'k', .long_flag = "lock-memory", .help = "lock all memory of the process (mlockall)"},
 

@@ -9,6 +9,7 @@
 #include "server/lru_admin.h"
 #include "server/stats_classes.h"
 #include "server/stats_groups.h"
+#include "server/stats_nodes.h"
 #include "server/stats_table.h"
 
 namespace ringcached::server {
@@ -60,6 +61,8 @@ bool write_group(ServerContext& server, const Connection& connection, std::strin
     items_stats(server, lines);
   } else if (group == "slabs") {
     slabs_stats(server, lines);
+  } else if (group == "numa") {
+    node_stats(server, lines);
   } else if (group == "conns") {
     connections_stats(server, connection, lines);
   } else if (group == "workers") {

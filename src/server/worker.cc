@@ -1,6 +1,5 @@
 #include "server/worker.h"
 
-#include "base/topology.h"
 #include "server/admin.h"
 #include "server/datagram_service.h"
 #include "server/lookahead.h"
@@ -11,7 +10,7 @@
 namespace ringcached::server {
 
 void Worker::on_start() {
-  context_.emplace(server_, server_.store.attach(node_of_this_thread()), counters_);
+  context_.emplace(server_, server_.store.attach(node_), counters_);
 }
 
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection& connection) {

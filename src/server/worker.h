@@ -13,7 +13,9 @@ namespace ringcached::server {
 
 class Worker final : public WorkerHandler {
  public:
-  Worker(ServerContext& server, WorkerCounters& counters) : server_(server), counters_(counters) {}
+  // `node`: where its items go.
+  Worker(ServerContext& server, WorkerCounters& counters, unsigned node)
+      : server_(server), counters_(counters), node_(node) {}
 
   void on_start() override;
   std::unique_ptr<ConnectionHandler> on_open(Connection& connection) override;
@@ -26,7 +28,8 @@ class Worker final : public WorkerHandler {
  private:
   ServerContext& server_;
   WorkerCounters& counters_;
-  std::optional<WorkerContext> context_;  // from on_start, on the worker's own thread and node
+  const unsigned node_;
+  std::optional<WorkerContext> context_;  // from on_start, on the worker's own thread
   Upkeep upkeep_;
 };
 

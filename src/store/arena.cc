@@ -137,6 +137,10 @@ unsigned Arena::id() const {
   return impl_->options.id;
 }
 
+unsigned Arena::part() const {
+  return impl_->options.part;
+}
+
 Chunk Arena::allocate(unsigned slab_class) {
   Impl& impl = *impl_;
   RC_CHECK(slab_class >= 1 && slab_class <= impl.classes.count());
@@ -147,7 +151,7 @@ Chunk Arena::allocate(unsigned slab_class) {
   if (const Chunk chunk = impl.take(slab_class)) return chunk;
   if (impl.pool.pages_free() != 0) {
     guard.unlock();
-    const PageId page = impl.pool.acquire(impl.options.node);
+    const PageId page = impl.pool.acquire(impl.options.part);
     guard.lock();
     if (page != kNoPage) {
       if (impl.attach(slab_class, page)) {
@@ -221,7 +225,7 @@ bool Arena::move_page(unsigned from, unsigned to) {
 
 bool Arena::add_page(unsigned slab_class) {
   Impl::Leaving leaving(impl_->pool);
-  const PageId page = impl_->pool.acquire(impl_->options.node);
+  const PageId page = impl_->pool.acquire(impl_->options.part);
   if (page == kNoPage) return false;
   const std::lock_guard guard(impl_->lock);
   const bool attached = impl_->attach(slab_class, page);

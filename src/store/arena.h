@@ -61,7 +61,7 @@ class Arena {
  public:
   struct Options {
     unsigned id = 0;
-    unsigned node = 0;
+    unsigned part = 0;  // of the pool, to take pages from
     bool evict = true;  // false: -M
     bool lru = false;   // the compatibility switch: close to LRU order instead of S3-FIFO
     unsigned small_percent = 10;
@@ -132,6 +132,7 @@ class Arena {
   // Heap memory of queues and ghosts. [any]
   std::size_t overhead_bytes();
   unsigned id() const;
+  unsigned part() const;
 
   // For tests of exhausted memory: the queues get no more than so many blocks of FifoBlock::kBytes.
   void set_queue_blocks_max(std::size_t blocks);

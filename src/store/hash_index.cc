@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/node_memory.h"
 
 namespace ringcached::store {
 namespace {
@@ -53,6 +54,14 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
     return Status(StatusCode::kOutOfMemory, "cannot reserve address space for the index (" +
                                                 std::string(std::strerror(errno)) +
                                                 "): lower -m or raise ulimit -v");
+  }
+  // The whole of both ranges before anything is touched: what they grow into later is spread, too.
+  if (options.nodes.size() > 1) {
+    index->spread_ = interleave_over(index->buckets_, index->buckets_max_ * sizeof(Bucket), options.nodes);
+    if (index->spread_) {
+      index->spread_ =
+          interleave_over(index->overflow_, index->overflow_max_ * sizeof(OverflowBucket), options.nodes);
+    }
   }
   index->publish_count(initial);
   return index;

@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -150,6 +151,7 @@ struct HashIndexOptions {
   bool growth = true;
   bool large_pages = false;
   std::size_t writers = 1;  // HashIndex::Share objects there will be
+  std::span<const unsigned> nodes;  // NUMA nodes to spread the arrays over, page by page; during create()
 };
 
 class HashIndex {
@@ -159,6 +161,10 @@ class HashIndex {
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
   HashIndex& operator=(const HashIndex&) = delete;
+
+  // Why the arrays could not be spread over the nodes; ok if they are, or if there is one node. They work all
+  // the same.
+  const Status& spread() const { return spread_; }
 
   // A look at a bucket without a lock.
   struct Ticket {
@@ -326,6 +332,7 @@ class HashIndex {
   std::byte* items_base_ = nullptr;
   std::uint64_t seed_ = 0;
   std::size_t buckets_max_ = 0, overflow_max_ = 0;
+  Status spread_;
   bool growth_ = true;
   alignas(64) std::atomic<std::size_t> bucket_count_{0};
   std::atomic<std::size_t> wide_mask_{0};  // 2^(L+1) - 1

@@ -63,7 +63,8 @@ Status StoreCore::open() {
   index_options.items_max = std::size_t{pool->page_count()} * (kPageBytes / kChunkBytesMin);
   index_options.buckets_initial = std::size_t{1} << (options.index_power_initial - kSlotsPowerPerBucket);
   index_options.growth = options.index_growth;
-  index_options.large_pages = options.large_pages;
+  index_options.large_pages = options.large_pages != LargePages::kNone;
+  index_options.nodes = options.nodes;
   index_options.writers = 2 * std::size_t{options.threads};  // a thread, and its arena
   auto created_index = HashIndex::create(index_options, base);
   if (!created_index) return created_index.status();
@@ -83,7 +84,7 @@ Status StoreCore::open() {
 void StoreCore::open_arena(unsigned id, unsigned node) {
   Arena::Options arena_options;
   arena_options.id = id;
-  arena_options.node = std::min(node, options.nodes - 1);
+  arena_options.part = pool->part_of_node(node);
   arena_options.evict = options.evict;
   arena_options.lru = options.lru;
   arena_options.balance = &balance;
@@ -129,14 +130,16 @@ void StoreCore::unlink(Ledger& ledger, LockedBucket& bucket, const Existing& exi
   bucket.erase(*existing.slot, ledger.index);
 }
 
-// Own memory first; before giving up, anybody's.
+// Own memory first; before giving up, anybody's, from the same node if possible.
 Chunk StoreCore::allocate_anywhere(ThreadState& thread, unsigned slab_class) {
   if (Chunk chunk = thread.arena->allocate(slab_class)) return chunk;
-  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
-    if (id == thread.id) continue;
-    if (Chunk chunk = arenas[id]->allocate(slab_class)) {
-      thread.ledger.counters.page_steals.add();
-      return chunk;
+  for (const bool same_part : {true, false}) {
+    for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
+      if (id == thread.id || (arenas[id]->part() == thread.arena->part()) != same_part) continue;
+      if (Chunk chunk = arenas[id]->allocate(slab_class)) {
+        thread.ledger.counters.page_steals.add();
+        return chunk;
+      }
     }
   }
   return {};
@@ -227,6 +230,12 @@ Result<std::unique_ptr<Store>> Store::create(const Options& options) {
   store->impl_ = std::make_unique<Impl>(options);
   if (Status status = store->impl_->open(); !status) return status;
   return store;
+}
+
+std::vector<Status> Store::refusals() const {
+  std::vector<Status> all = impl_->pool->refusals();
+  if (!impl_->index->spread()) all.push_back(impl_->index->spread());
+  return all;
 }
 
 StoreThread& Store::attach(unsigned node) {

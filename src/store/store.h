@@ -42,8 +42,10 @@ struct Options {
   bool lru = false;
   unsigned index_power_initial = 16;  // as memcached's hash power: log2 of 8 times the buckets at start
   bool index_growth = true;
-  bool large_pages = false;
-  unsigned nodes = 1;  // NUMA nodes to spread the item memory over; 1: none is asked for
+  LargePages large_pages = LargePages::kNone;
+  // NUMA nodes that threads will attach from, by the kernel's numbers: item memory is divided among them and
+  // the index interleaved over them. One or none: all is left to the kernel.
+  std::vector<unsigned> nodes;
   bool slab_reassign = true;
   bool slab_automove = true;  // with slab_reassign: pages move by themselves; set_automove() changes it,
   double slab_automove_ratio = 0.8;    // and these two are BalanceSettings::ratio
@@ -323,8 +325,11 @@ class Store {
   static Result<std::unique_ptr<Store>> create(const Options& options);
   ~Store();
 
-  // One more thread's access; at most Options::threads. Its memory is taken from `node`. Any thread; the
-  // result belongs to the store.
+  // What was asked for and the kernel refused (nodes, explicit huge pages); the store works all the same.
+  std::vector<Status> refusals() const;
+
+  // One more thread's access; at most Options::threads. Its memory is taken from `node` (by the kernel's
+  // number), if that is one of Options::nodes. Any thread; the result belongs to the store.
   StoreThread& attach(unsigned node = 0);
 
   Key key(std::string_view bytes) const;
@@ -419,6 +424,16 @@ class Store {
     // Seconds since the last use of the item that is next in each eviction queue; 0 when there is none.
     std::uint32_t small_age_seconds = 0, main_age_seconds = 0;
   };
+  // A NUMA node's share: its pages, and what the threads attached there did. One share without
+  // Options::nodes.
+  struct NodeStats : PoolNodeStats {
+    unsigned threads = 0;
+    std::size_t pages_used_here = 0;  // of the node's pages: by threads of the node,
+    std::size_t pages_used_away = 0;  // by threads of other nodes
+    std::uint64_t chunks_used = 0;    // of its threads, wherever
+    std::uint64_t total_items = 0, evictions = 0, page_steals = 0;
+  };
+  std::vector<NodeStats> node_stats() const;  // any thread; looks at every page
   unsigned class_count() const;
   ClassStats class_stats(unsigned slab_class) const;  // summed over arenas; any thread
 

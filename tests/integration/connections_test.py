@@ -8,6 +8,7 @@ import struct
 import time
 
 from harness import process, tap, wire
+from harness.patience import patient
 
 suite = tap.Suite()
 
@@ -28,7 +29,7 @@ def descriptors(server):
 
 def settle(read, highest, what, seconds=10):
     """Waits until read() is at most `highest`: the server closes after the client has seen the end."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patient(seconds)
     while (value := read()) > highest:
         assert time.monotonic() < deadline, f"{what} is {value}, more than {highest}"
         time.sleep(0.02)
@@ -330,7 +331,7 @@ def endless_get(options):
 
 def endless(connection, start, seconds=20):
     """Sends one line without end until the connection breaks. A server may take and drop bytes while it closes."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patient(seconds)
     try:
         connection.send(start)
         while time.monotonic() < deadline:

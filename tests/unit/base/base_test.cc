@@ -4,7 +4,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/short_copy.h"
-#include "base/topology.h"
 #include "support/fake_clock.h"
 
 using namespace ringcached;
@@ -47,10 +46,5 @@ TEST_SUITE("base") {
     CHECK(hash_key("key", 1) == hash_key("key", 1));
     CHECK(hash_key("key", 1) != hash_key("key", 2));
     CHECK(hash_key(std::string_view("k\0a", 3), 1) != hash_key(std::string_view("k\0b", 3), 1));
-  }
-
-  TEST_CASE("every allowed CPU is on a node below the count, and so is this thread") {
-    for (const unsigned cpu : allowed_cpus()) CHECK(node_of_cpu(cpu) < node_count());
-    CHECK(node_of_this_thread() < node_count());
   }
 }

@@ -93,6 +93,8 @@ const std::vector<Accepted>& accepted() {
       {{"--placement=least_connections"},
        [](C c) { return c.threads.placement == Placement::kLeastConnections; }},
       {{"--numa=off"}, [](C c) { return c.threads.numa == Numa::kOff; }},
+      {{"-L", "--large-page-kind=explicit"},
+       [](C c) { return c.memory.large_pages && c.memory.large_page_kind == LargePageKind::kExplicit; }},
       {{"--io=uring"}, [](C c) { return c.io.backend == IoBackend::kUring; }},
       {{"--io=epoll"}, [](C c) { return c.io.backend == IoBackend::kEpoll; }},
       {{"--io-level", "6.1"}, [](C c) { return c.io.level == IoLevel::k6_1; }},

@@ -143,6 +143,26 @@ TEST_SUITE("stats") {
     CHECK(figure(answer, "read_buf_bytes") == 256 * 16384);
   }
 
+  TEST_CASE("stats numa: one share where nothing is placed, one for each node otherwise") {
+    SessionHarness plain;
+    plain.feed("set a 0 0 1\r\n1\r\n");
+    const std::string one = plain.feed("stats numa\r\n");
+    CHECK(figure(one, "nodes") == 1);
+    CHECK(figure(one, "node:0:workers") == 1);
+    CHECK(figure(one, "node:0:pages") == 1);
+    CHECK(figure(one, "node:0:bytes") == 256 << 10);
+    CHECK(figure(one, "node:0:pages_of_own_workers") == 1);
+    CHECK(figure(one, "node:0:used_chunks") == 1);
+    CHECK(figure(one, "node:0:total_items") == 1);
+    CHECK(figure(one, "node:0:huge_page_bytes") == 0);
+    ringcached::store::Options options;
+    options.nodes = {3, 5};
+    const std::string two = SessionHarness(options).feed("stats numa\r\n");
+    CHECK(figure(two, "nodes") == 2);
+    CHECK(figure(two, "node:3:workers") == 1);
+    CHECK(figure(two, "node:5:workers") == 0);
+  }
+
   TEST_CASE("no name appears twice") {
     SessionHarness harness;
     const auto found = names(harness.feed("stats\r\n"));

@@ -155,7 +155,7 @@ TEST_SUITE("arena threads") {
   }
 
   TEST_CASE("pages are handed out once, and never more than the limit") {
-    auto made = PagePool::create({.limit_bytes = 8 * kPageBytes, .nodes = 2});
+    auto made = PagePool::create({.limit_bytes = 8 * kPageBytes, .nodes = {0, 1}});
     REQUIRE(made.is_ok());
     PagePool& pool = *made.value();
     std::atomic<unsigned> failures{0};

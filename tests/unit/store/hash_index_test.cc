@@ -19,13 +19,15 @@ constexpr std::size_t kItemBytes = 64;  // pages are filled exactly, as with rea
 
 // Items of 64 bytes whose keys are their numbers, and an index over them.
 struct IndexFixture {
-  explicit IndexFixture(std::size_t items_max, std::size_t buckets = 4, bool growth = true)
+  explicit IndexFixture(std::size_t items_max, std::size_t buckets = 4, bool growth = true,
+                        std::span<const unsigned> nodes = {})
       : memory(new (std::align_val_t{8}) std::byte[(items_max + 1) * kItemBytes]()) {
     HashIndexOptions options;
     options.seed = kSeed;
     options.items_max = items_max;
     options.buckets_initial = buckets;
     options.growth = growth;
+    options.nodes = nodes;
     index = std::move(HashIndex::create(options, memory.get()).value());
   }
 
@@ -178,6 +180,15 @@ TEST_SUITE("hash index") {
     CHECK(fixture.index->overflow_buckets() == 0);
     fixture.insert(1);
     CHECK(fixture.has(1));
+  }
+
+  TEST_CASE("an index that cannot be spread over nodes works, and says so") {
+    const unsigned missing[] = {1000, 1001};
+    IndexFixture fixture(1000, 4, true, missing);
+    CHECK(fixture.index->spread().code() == StatusCode::kUnavailable);
+    for (std::size_t i = 0; i < 1000; ++i) fixture.insert(i);
+    CHECK(fixture.has(999));
+    CHECK(IndexFixture(10, 4, true, {missing, 1}).index->spread().is_ok());  // one node: nothing to spread
   }
 
   TEST_CASE("a reader notices a writer, and an unchanged bucket stays valid") {
