@@ -60,6 +60,8 @@ bool write_group(ServerContext& server, const Connection& connection, std::strin
     items_stats(server, lines);
   } else if (group == "slabs") {
     slabs_stats(server, lines);
+  } else if (group == "latency") {
+    server.latency.write(lines);
   } else if (group == "conns") {
     connections_stats(server, connection, lines);
   } else if (group == "sizes" && !server.config.stats.track_sizes) {
