@@ -216,6 +216,16 @@ class WorkerHandler {
   virtual bool on_turn() { return false; }
   // About every NetworkOptions::tick, on an idle worker too.
   virtual void on_tick() {}
+
+  // --- The marks of a turn, for who measures it; everything else of this worker happens between the first
+  // two. The wait for completions is over. Nothing of them has been looked at.
+  virtual void on_turn_begin() {}
+  // All is done but the system call that sends the turn's output and waits. True: submit apart from the wait,
+  // at the price of a system call, and tell on_submitted() in between.
+  virtual bool on_turn_end() { return false; }
+  // After an on_turn_end() that asked for it: the kernel has what was to be sent, but for what sockets were
+  // too full to take.
+  virtual void on_submitted() {}
 };
 
 class NetworkHandler {

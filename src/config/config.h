@@ -18,6 +18,8 @@ enum class Protocol : std::uint8_t { kAuto, kAscii, kBinary };
 enum class Numa : std::uint8_t { kAuto, kOff };
 enum class LargePageKind : std::uint8_t { kTransparent, kExplicit };
 enum class Eviction : std::uint8_t { kS3Fifo, kLru };
+// kCpu: turns are measured in CPU time, too.
+enum class LatencyHistograms : std::uint8_t { kOff, kOn, kCpu };
 
 struct NetworkConfig {
   std::vector<std::string> listen;  // as written, one address each; empty: loopback
@@ -95,6 +97,7 @@ struct StatsConfig {
   std::string prefix_delimiter = ":";
   bool detail_enabled = false;
   bool track_sizes = false;
+  LatencyHistograms latency_histograms = LatencyHistograms::kOn;
 };
 
 struct ProcessConfig {

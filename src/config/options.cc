@@ -26,6 +26,7 @@ constexpr std::array<std::string_view, 2> kPlacementNames = {"least_connections"
 constexpr std::array<std::string_view, 2> kNumaNames = {"auto", "off"};
 constexpr std::array<std::string_view, 2> kLargePageNames = {"transparent", "explicit"};
 constexpr std::array<std::string_view, 2> kEvictionNames = {"s3fifo", "lru"};
+constexpr std::array<std::string_view, 3> kLatencyNames = {"off", "on", "cpu"};
 
 constexpr std::string_view kS3FifoReason = "eviction is S3-FIFO, which has no such LRU segment";
 constexpr std::string_view kReaperReason = "the reaper of expired items paces itself";
@@ -230,6 +231,10 @@ constexpr Option kOptions[] = {
     {.key = "stats.track_sizes", .type = Type::kFlag,
      .field = field<&Config::stats, &StatsConfig::track_sizes>(), .suboption = "track_sizes",
      .stats_name = "track_sizes", .help = "answer stats sizes, which looks at every item when asked"},
+    {.key = "stats.latency_histograms", .type = Type::kEnum,
+     .field = field<&Config::stats, &StatsConfig::latency_histograms>(), .long_flag = "latency-histograms",
+     .names = kLatencyNames, .reloadable = true,
+     .help = "keep the histograms of stats latency; cpu: with the CPU time of turns, at 1.5 us a turn"},
 
     {.key = "process.daemonize", .type = Type::kFlag,
      .field = field<&Config::process, &ProcessConfig::daemonize>(), .short_flag = 'd', .long_flag = "daemon",

@@ -63,10 +63,8 @@ Status Worker::begin() {
 }
 
 bool Worker::run_once() {
-  const bool busy = again_ || !context_.ready.empty();
-  const int result = busy ? ring_->submit_and_wait(0, std::chrono::nanoseconds::zero())
-                          : ring_->submit_and_wait(1, kWaitForever);
-  RC_CHECK(is_transient(result));
+  submit_and_wait();
+  handler_->on_turn_begin();
   ++context_.turn;
   reap_all();
   hear_silence();
@@ -76,6 +74,7 @@ bool Worker::run_once() {
   flush_sends();
   release_ended();
   recycle_buffers();
+  submit_apart_ = handler_->on_turn_end();
   if (!context_.stopping || connections_.taken() != 0) return true;
   if (context_.counters.connections_opened.get() < stop_descriptors_.load(std::memory_order_acquire))
     return true;
@@ -90,6 +89,17 @@ bool Worker::background_step() {
   } catch (const std::bad_alloc&) {
     return false;
   }
+}
+
+void Worker::submit_and_wait() {
+  constexpr auto kNoWait = std::chrono::nanoseconds::zero();
+  if (submit_apart_) {
+    RC_CHECK(is_transient(ring_->submit_and_wait(0, kNoWait)));
+    handler_->on_submitted();
+  }
+  const bool busy = again_ || !context_.ready.empty();
+  const int result = busy ? ring_->submit_and_wait(0, kNoWait) : ring_->submit_and_wait(1, kWaitForever);
+  RC_CHECK(is_transient(result));
 }
 
 void Worker::reap_all() {

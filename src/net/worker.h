@@ -5,6 +5,7 @@
 //          -> rounds: every connection with input is shown it, those that yield again and again behind the
 //          others
 //          -> on_turn -> one send per connection with output -> release ended connections -> return buffers
+//          -> on_turn_end
 //
 // No thread lives here: run_once() is called by the thread that called begin() (network.cc), or by a test
 // over a simulated ring.
@@ -82,6 +83,7 @@ class Worker {
 
  private:
   bool background_step();
+  void submit_and_wait();
   void reap_all();
   void hear_silence();
   void dispatch(const Completion& completion);
@@ -113,7 +115,8 @@ class Worker {
   std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;  // by number; immutable
   std::vector<Completion> batch_;
   const std::uint64_t start_ns_;
-  bool again_ = false;  // on_turn has work left
+  bool again_ = false;         // on_turn has work left
+  bool submit_apart_ = false;  // as on_turn_end wants it
   std::uint64_t stop_deadline_ns_ = 0;
   std::uint32_t stop_turn_ = 0;
   std::atomic<std::uint32_t> tick_{0};

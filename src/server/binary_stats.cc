@@ -79,6 +79,8 @@ std::unique_ptr<DumpSource> answer_binary_stat(WorkerContext& worker, Output& ou
     workers_stats(server, packets);
   } else if (group == "numa") {
     node_stats(server, packets);
+  } else if (group == "latency") {
+    server.latency.write(packets);
   } else if (group == "sizes" && server.config.stats.track_sizes) {
     return std::make_unique<BinarySizes>(worker, request.header);
   } else if (group == "sizes") {

@@ -101,6 +101,9 @@ class ServerImpl final : public Server, private NetworkHandler {
   void stop() override { network_->stop(); }
   void join() override { network_->join(); }
   Network& network() override { return *network_; }
+  void reload(const config::Config& config) override {
+    context_->latency.set_mode(config.stats.latency_histograms);
+  }
 
  private:
   std::unique_ptr<WorkerHandler> make_worker(unsigned worker) override {

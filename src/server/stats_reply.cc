@@ -63,6 +63,8 @@ bool write_group(ServerContext& server, const Connection& connection, std::strin
     slabs_stats(server, lines);
   } else if (group == "numa") {
     node_stats(server, lines);
+  } else if (group == "latency") {
+    server.latency.write(lines);
   } else if (group == "conns") {
     connections_stats(server, connection, lines);
   } else if (group == "workers") {

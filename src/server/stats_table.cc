@@ -278,6 +278,7 @@ void reset_stats(ServerContext& server) {
   server.baseline.set(std::move(values));
   reset_class_stats(server);
   server.prefixes.reset();
+  server.latency.reset();
 }
 
 }  // namespace ringcached::server

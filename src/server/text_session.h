@@ -34,8 +34,10 @@ class TextSession final : public DialectSession {
   };
   // A storage command and what its reply depends on.
   struct TextUpload {
-    TextUpload(WorkerContext& worker, const Storing& storing) : upload(worker, storing) {}
+    TextUpload(WorkerContext& worker, const Storing& storing, CommandKind command)
+        : upload(worker, storing), kind(command) {}
     Upload upload;
+    CommandKind kind;
     bool noreply = false;
     std::unique_ptr<KeptMetaLine> meta;  // of ms
   };
@@ -46,6 +48,10 @@ class TextSession final : public DialectSession {
   Step on_line(Connection& connection, Output& output, std::string_view input);
   Step on_request(Connection& connection, Output& output, const protocol::Request& request,
                   std::string_view input, std::size_t line_bytes);
+  Step on_administration(Connection& connection, Output& output, const protocol::Request& request,
+                         std::size_t line_bytes);
+  Step administer(Connection& connection, Output& output, const protocol::Request& request,
+                  std::size_t line_bytes);
   Step on_meta(Output& output, const protocol::MetaRequest& request, std::string_view input,
                std::size_t line_bytes);
   Step on_keys(Output& output, std::string_view input);

@@ -32,8 +32,20 @@ void Worker::on_lookahead_end() {
   context_->lookahead->end(*context_);
 }
 
+void Worker::on_turn_begin() {
+  context_->latency.begin_turn();
+}
+
+bool Worker::on_turn_end() {
+  return context_->latency.end_turn();
+}
+
+void Worker::on_submitted() {
+  context_->latency.submitted();
+}
+
 bool Worker::on_turn() {
-  server_.clock.tick();
+  if (context_->latency.millisecond_passed()) server_.clock.tick();
   flush_if_due(*context_);
   const bool maintenance_waiting = upkeep_.on_turn(*context_);
   return serve_watchers(*context_) || maintenance_waiting;

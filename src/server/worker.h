@@ -24,6 +24,9 @@ class Worker final : public WorkerHandler {
   void on_lookahead_end() override;
   bool on_turn() override;
   void on_tick() override;
+  void on_turn_begin() override;
+  bool on_turn_end() override;
+  void on_submitted() override;
 
  private:
   ServerContext& server_;

@@ -229,6 +229,20 @@ class EvictionObserver {
   std::atomic<bool> wants_evictions_{false};
 };
 
+// The parts of StoreThread::maintain().
+enum class Maintenance : std::uint8_t { kPages, kIndex, kReaper };
+
+// Told where the time of maintain() goes.
+class MaintenanceObserver {
+ public:
+  // A part is about to begin, or to go on; or has ended.
+  virtual void on_begin() = 0;
+  virtual void on_end(Maintenance part) = 0;
+
+ protected:
+  ~MaintenanceObserver() = default;
+};
+
 // One thread's access. Made by Store::attach; used by one thread at a time.
 class StoreThread {
  public:
@@ -256,8 +270,9 @@ class StoreThread {
   PageMoves own_page_moves() const;
   // Bounded background work (reaping expired and flushed items, index growth, page balance, shrinking to a
   // lowered limit): at most about `chunks_max` chunks looked at. True if more is waiting. Without `reap` the
-  // memory of expired and flushed items is left to eviction.
-  bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true);
+  // memory of expired and flushed items is left to eviction. `observer` may be null.
+  bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true,
+                MaintenanceObserver* observer = nullptr);
   // The reaping of the next calls of maintain() looks at every item of these classes in this thread's memory,
   // whether something there is known to have expired or not. crawling() until that is done.
   void crawl(const SlabClassSet& classes);
