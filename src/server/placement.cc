@@ -5,19 +5,19 @@
 
 namespace ringcached::server {
 
-unsigned Placement::node_of(unsigned worker) const {
+unsigned NodePlacement::node_of(unsigned worker) const {
   return memory_nodes.empty() ? 0 : memory_nodes[worker % memory_nodes.size()];
 }
 
-std::vector<unsigned> Placement::nodes_of(unsigned workers) const {
+std::vector<unsigned> NodePlacement::nodes_of(unsigned workers) const {
   const std::size_t counted = std::min<std::size_t>(workers, memory_nodes.size());
   const std::set<unsigned> different(memory_nodes.begin(),
                                      memory_nodes.begin() + static_cast<std::ptrdiff_t>(counted));
   return {different.begin(), different.end()};
 }
 
-Placement place_workers(const config::ThreadConfig& threads, std::span<const CpuSite> sites) {
-  Placement placement;
+NodePlacement place_workers(const config::ThreadConfig& threads, std::span<const CpuSite> sites) {
+  NodePlacement placement;
   if (threads.numa == config::Numa::kOff) return placement;
   if (std::ranges::adjacent_find(sites, std::ranges::not_equal_to(), &CpuSite::node) == sites.end()) {
     return placement;

@@ -11,7 +11,7 @@ namespace ringcached::server {
 
 // Worker i runs on worker_cpus[i % size] and takes memory of memory_nodes[i % size]. Both are empty where
 // nothing is to be placed: numa = off, or a process that may use one node only.
-struct Placement {
+struct NodePlacement {
   std::vector<std::vector<unsigned>> worker_cpus;
   std::vector<unsigned> memory_nodes;
 
@@ -23,6 +23,6 @@ struct Placement {
 
 // Workers go to the nodes in turn: each to a CPU of its own if it is to be pinned, else to all CPUs of its
 // node.
-Placement place_workers(const config::ThreadConfig& threads, std::span<const CpuSite> sites);
+NodePlacement place_workers(const config::ThreadConfig& threads, std::span<const CpuSite> sites);
 
 }  // namespace ringcached::server

@@ -17,7 +17,7 @@
 namespace ringcached::server {
 namespace {
 
-NetworkOptions network_options(const config::Config& config, const Placement& placement) {
+NetworkOptions network_options(const config::Config& config, const NodePlacement& placement) {
   NetworkOptions options;
   options.listeners = config.listeners;
   options.workers = config.threads.workers;
@@ -48,7 +48,7 @@ store::LargePages large_pages(const config::MemoryConfig& memory) {
                                                                     : store::LargePages::kTransparent;
 }
 
-store::Options store_options(const config::Config& config, const Placement& placement, unsigned threads) {
+store::Options store_options(const config::Config& config, const NodePlacement& placement, unsigned threads) {
   store::Options options;
   options.memory_limit_bytes = config.memory.limit_bytes;
   // cache_memlimit may go up to all there is. Reserving costs address space only.
@@ -114,7 +114,7 @@ class ServerImpl final : public Server, private NetworkHandler {
   Log& log_;
   Authentication& authentication_;
   CacheClock clock_;
-  Placement placement_;
+  NodePlacement placement_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ServerContext> context_;
   std::unique_ptr<Network> network_;  // last: its connections hold pins into the store

@@ -5,7 +5,7 @@
 #include <vector>
 
 using namespace ringcached;
-using server::Placement;
+using server::NodePlacement;
 using Numbers = std::vector<unsigned>;
 
 namespace {
@@ -13,7 +13,7 @@ namespace {
 const std::vector<CpuSite> kTwoNodes = {{0, 0, 0}, {1, 0, 0}, {2, 1, 1}, {3, 1, 1}};
 const std::vector<CpuSite> kOneNode = {{0, 0, 0}, {1, 0, 0}};
 
-Placement place(const std::vector<CpuSite>& sites, bool pin = true, config::Numa numa = config::Numa::kAuto) {
+NodePlacement place(const std::vector<CpuSite>& sites, bool pin = true, config::Numa numa = config::Numa::kAuto) {
   config::ThreadConfig threads;
   threads.pin = pin;
   threads.numa = numa;
@@ -24,7 +24,7 @@ Placement place(const std::vector<CpuSite>& sites, bool pin = true, config::Numa
 
 TEST_SUITE("placement") {
   TEST_CASE("pinned workers: a processor each, the nodes in turn") {
-    const Placement placement = place(kTwoNodes);
+    const NodePlacement placement = place(kTwoNodes);
     CHECK(placement.worker_cpus == std::vector<Numbers>{{0}, {2}, {1}, {3}});
     CHECK(placement.memory_nodes == Numbers{0, 1, 0, 1});
     CHECK(placement.node_of(3) == 1);
@@ -32,7 +32,7 @@ TEST_SUITE("placement") {
   }
 
   TEST_CASE("workers that are not pinned stay on their node") {
-    const Placement placement = place(kTwoNodes, false);
+    const NodePlacement placement = place(kTwoNodes, false);
     CHECK(placement.worker_cpus == std::vector<Numbers>{{0, 1}, {2, 3}, {0, 1}, {2, 3}});
     CHECK(placement.memory_nodes == Numbers{0, 1, 0, 1});
   }
@@ -46,7 +46,7 @@ TEST_SUITE("placement") {
   }
 
   TEST_CASE("nothing is placed on one node, or when it is switched off") {
-    for (const Placement& placement :
+    for (const NodePlacement& placement :
          {place(kOneNode), place({}), place(kTwoNodes, true, config::Numa::kOff)}) {
       CHECK(placement.worker_cpus.empty());
       CHECK(placement.nodes_of(4).empty());
