@@ -19,7 +19,7 @@ enum class Numa : std::uint8_t { kAuto, kOff };
 enum class LargePageKind : std::uint8_t { kTransparent, kExplicit };
 enum class Eviction : std::uint8_t { kS3Fifo, kLru };
 // kCpu: turns are measured in CPU time, too.
-enum class LatencyHistograms : std::uint8_t { kOff, kOn, kCpu };
+enum class LatencyHistograms : std::uint8_t { kOn, kOff, kCpu };
 
 struct NetworkConfig {
   std::vector<std::string> listen;  // as written, one address each; empty: loopback

@@ -26,7 +26,7 @@ constexpr std::array<std::string_view, 2> kPlacementNames = {"least_connections"
 constexpr std::array<std::string_view, 2> kNumaNames = {"auto", "off"};
 constexpr std::array<std::string_view, 2> kLargePageNames = {"transparent", "explicit"};
 constexpr std::array<std::string_view, 2> kEvictionNames = {"s3fifo", "lru"};
-constexpr std::array<std::string_view, 3> kLatencyNames = {"off", "on", "cpu"};
+constexpr std::array<std::string_view, 3> kLatencyNames = {"on", "off", "cpu"};
 
 constexpr std::string_view kS3FifoReason = "eviction is S3-FIFO, which has no such LRU segment";
 constexpr std::string_view kReaperReason = "the reaper of expired items paces itself";
