@@ -187,7 +187,7 @@ class StoreContender final : public ContenderOf<StoreTarget> {
   void open(const StoreSettings& settings, unsigned sharers) {
     store::Options options;
     options.threads = sharers;
-    options.large_pages = settings.large_pages;
+    options.large_pages = settings.large_pages ? store::LargePages::kTransparent : store::LargePages::kNone;
     // Twice what the items take, and a page per size class and thread.
     constexpr std::size_t kSlack = std::size_t{64} << 20;
     options.memory_limit_bytes =

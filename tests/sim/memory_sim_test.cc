@@ -44,7 +44,7 @@ class Served {
         std::make_unique<SimNetwork>(1, SimFaults{}, SimOptions{.socket_buffer_bytes = 4096}, one_worker());
     engine->begin(
         [this](unsigned worker) {
-          return std::make_unique<server::Worker>(*context_, *context_->counters[worker]);
+          return std::make_unique<server::Worker>(*context_, *context_->counters[worker], 0);
         },
         false, [](std::unique_ptr<net::Ring> ring) { return std::make_unique<ExemptRing>(std::move(ring)); });
   }

@@ -20,7 +20,7 @@ SwarmServer::SwarmServer(const SwarmPlan& plan)
   for (unsigned i = 0; i < plan.network.workers; ++i)
     context_->counters.push_back(std::make_unique<server::WorkerCounters>());
   begin([this](unsigned worker) {
-    return std::make_unique<server::Worker>(*context_, *context_->counters[worker]);
+    return std::make_unique<server::Worker>(*context_, *context_->counters[worker], 0);
   });
 }
 
