@@ -83,27 +83,33 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
   std::size_t used = 0;
   for (const Batch::Planned& planned : batch) {
     used += planned.line_bytes;
-    if (planned.is_plain_get) {
-      worker_.latency.count(CommandKind::kGet);
-      retrieve_whole(worker_, output, planned.key);
-    } else if (planned.meta != nullptr) {
-      worker_.latency.count(kind_of(planned.meta->command));
-      if (planned.meta->command == protocol::MetaCommand::kSet) {
-        used += store_whole(output, *planned.meta, planned.key, input.substr(used));
-      } else {
-        execute_meta(worker_, *planned.meta, planned.key, output);
-      }
-      continue;
-    }
-    worker_.latency.count(kind_of(planned.request.command));
-    if (protocol::is_storage(planned.request.command)) {
-      used += store_whole(output, planned.request, planned.key, input.substr(used));
-    } else {
-      retrieve(worker_, output, planned.key, retrieval_of(worker_, planned.request));
-      output.append(protocol::reply::kEnd);
-    }
+    used += execute(output, planned, input.substr(used));
   }
   return {.used = used, .requests = static_cast<unsigned>(batch.size())};
+}
+
+// `block`: the input behind the line. Returns what of it belongs to the request.
+std::size_t TextSession::execute(Output& output, const Batch::Planned& planned, std::string_view block) {
+  if (planned.is_plain_get) {
+    worker_.latency.count(CommandKind::kGet);
+    retrieve_whole(worker_, output, planned.key);
+    return 0;
+  }
+  if (planned.meta != nullptr) {
+    worker_.latency.count(kind_of(planned.meta->command));
+    if (planned.meta->command == protocol::MetaCommand::kSet) {
+      return store_whole(output, *planned.meta, planned.key, block);
+    }
+    execute_meta(worker_, *planned.meta, planned.key, output);
+    return 0;
+  }
+  worker_.latency.count(kind_of(planned.request.command));
+  if (protocol::is_storage(planned.request.command)) {
+    return store_whole(output, planned.request, planned.key, block);
+  }
+  retrieve(worker_, output, planned.key, retrieval_of(worker_, planned.request));
+  output.append(protocol::reply::kEnd);
+  return 0;
 }
 
 std::size_t TextSession::store_whole(Output& output, const protocol::Request& request, const store::Key& key,

@@ -45,6 +45,7 @@ class TextSession final : public DialectSession {
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
   std::span<const Batch::Planned> plan(std::string_view input, unsigned share);
   Step on_batch(Output& output, std::string_view input, unsigned share);
+  std::size_t execute(Output& output, const Batch::Planned& planned, std::string_view block);
   Step on_line(Connection& connection, Output& output, std::string_view input);
   Step on_request(Connection& connection, Output& output, const protocol::Request& request,
                   std::string_view input, std::size_t line_bytes);
