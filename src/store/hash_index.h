@@ -150,7 +150,7 @@ struct HashIndexOptions {
   std::size_t buckets_initial = 8192;
   bool growth = true;
   bool large_pages = false;
-  std::size_t writers = 1;  // HashIndex::Share objects there will be
+  std::size_t writers = 1;          // HashIndex::Share objects there will be
   std::span<const unsigned> nodes;  // NUMA nodes to spread the arrays over, page by page; during create()
 };
 
