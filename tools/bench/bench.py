@@ -2,7 +2,7 @@
 
 Each server has one worker and is pinned to core 0; the load comes from core 1. The figure that counts is the server's
 CPU time per operation: it stays comparable on a machine with other work, where operations per second do not.
-`bench traces` measures hit ratios instead (`bench traces --help`)."""
+`bench traces` measures hit ratios instead, `bench report` draws a run (each with --help)."""
 
 import argparse
 import datetime
@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 
+import report
 import traces
 from measure import Harness, Workload, progress
 from processes import BenchError, find_programs
@@ -169,6 +170,8 @@ def main(arguments):
     try:
         if arguments[:1] == ["traces"]:
             return traces.main(arguments[1:])
+        if arguments[:1] == ["report"]:
+            return report.main(arguments[1:])
         options = parse_arguments(arguments)
         if options.selftest:
             use_selftest_options(options)
