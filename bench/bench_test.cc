@@ -76,9 +76,9 @@ struct RecordingObserver : AnswerObserver {
 
 TEST_SUITE("bench") {
   TEST_CASE("histogram: buckets follow one another without gap or overlap") {
-    for (std::size_t i = 0; i + 1 < Histogram::kBuckets; ++i) {
-      REQUIRE(Histogram::bucket_of(Histogram::upper_end(i)) == i);
-      REQUIRE(Histogram::bucket_of(Histogram::upper_end(i) + 1) == i + 1);
+    for (std::size_t i = 0; i + 1 < Histogram::Buckets::kCount; ++i) {
+      REQUIRE(Histogram::Buckets::of(Histogram::Buckets::upper_end(i)) == i);
+      REQUIRE(Histogram::Buckets::of(Histogram::Buckets::upper_end(i) + 1) == i + 1);
     }
   }
 

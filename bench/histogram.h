@@ -4,27 +4,26 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+
+#include "base/log_linear.h"
 
 namespace ringcached::bench {
 
 class Histogram {
  public:
-  static constexpr unsigned kSubBits = 7;  // 128 buckets for each doubling
-  static constexpr unsigned kValueBits = 40;
-  static constexpr std::size_t kBuckets = std::size_t{kValueBits - kSubBits + 1} << kSubBits;
+  using Buckets = LogLinearBuckets<7, 40>;
 
   void record(std::uint64_t value) {
-    ++counts_[std::min(bucket_of(value), kBuckets - 1)];
+    ++counts_[Buckets::of(value)];
     ++count_;
     sum_ += value;
     max_ = std::max(max_, value);
   }
 
   void merge(const Histogram& other) {
-    for (std::size_t i = 0; i < kBuckets; ++i) counts_[i] += other.counts_[i];
+    for (std::size_t i = 0; i < Buckets::kCount; ++i) counts_[i] += other.counts_[i];
     count_ += other.count_;
     sum_ += other.sum_;
     max_ = std::max(max_, other.max_);
@@ -39,29 +38,15 @@ class Histogram {
   std::uint64_t quantile(double fraction) const {
     const auto rank = static_cast<std::uint64_t>(fraction * static_cast<double>(count_) + 0.999999);
     std::uint64_t seen = 0;
-    for (std::size_t i = 0; i < kBuckets; ++i) {
+    for (std::size_t i = 0; i < Buckets::kCount; ++i) {
       seen += counts_[i];
-      if (counts_[i] != 0 && seen >= rank) return std::min(upper_end(i), max_);
+      if (counts_[i] != 0 && seen >= rank) return std::min(Buckets::upper_end(i), max_);
     }
     return max_;
   }
 
-  // Exact below 2^kSubBits; above, the kSubBits bits after the leading one choose the bucket.
-  static constexpr std::size_t bucket_of(std::uint64_t value) {
-    if (value < (std::uint64_t{1} << kSubBits)) return value;
-    const unsigned shift = static_cast<unsigned>(std::bit_width(value)) - 1 - kSubBits;
-    return (std::size_t{shift + 1} << kSubBits) + ((value >> shift) & ((1U << kSubBits) - 1));
-  }
-  // The largest value that falls into bucket `i`.
-  static constexpr std::uint64_t upper_end(std::size_t i) {
-    if (i < (std::size_t{1} << kSubBits)) return i;
-    const std::size_t shift = (i >> kSubBits) - 1;
-    const std::uint64_t sub = i & ((std::size_t{1} << kSubBits) - 1);
-    return (((std::uint64_t{1} << kSubBits) + sub + 1) << shift) - 1;
-  }
-
  private:
-  std::array<std::uint64_t, kBuckets> counts_{};
+  std::array<std::uint64_t, Buckets::kCount> counts_{};
   std::uint64_t count_ = 0;
   std::uint64_t sum_ = 0;
   std::uint64_t max_ = 0;

@@ -124,12 +124,18 @@ struct Consumed {
   Next next = Next::kReceive;
 };
 
+// A call that throws std::bad_alloc, as Output does when the heap has nothing for it, ends the connection
+// (CloseReason::kError, counted); the worker goes on.
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
   // Consume requests from the front of `input`. Never called with empty input. The span is valid during the
   // call.
   virtual Consumed on_data(Connection& connection, std::span<const char> input) = 0;
+  // Several connections have input: on_data() will soon be called with this, unless something comes between.
+  // The handler may look at it to ask for the memory that it will need. Nothing may be consumed or put out.
+  // False: enough for now, let those be served that were asked.
+  virtual bool on_lookahead(std::span<const char> /*input*/) { return true; }
   // After Next::kProduce: appends some output, a bounded piece per call. The answer is as of on_data, which
   // does not see the input before this is over.
   virtual Next on_produce(Connection& /*connection*/) { return Next::kClose; }
@@ -202,11 +208,24 @@ class WorkerHandler {
   virtual std::unique_ptr<DatagramHandler> make_datagram_handler() { return nullptr; }
   // Before the connection's last handler is told and destroyed.
   virtual void on_close(Connection& /*connection*/, CloseReason /*reason*/) {}
+  // After the on_lookahead() of some connections, before the first on_data() of theirs.
+  virtual void on_lookahead_end() {}
   // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called
-  // again at once (background work left), false to sleep until the next completion or tick.
+  // again at once (background work left), false to sleep until the next completion or tick. It may throw
+  // std::bad_alloc: what it could not do is left to the next call.
   virtual bool on_turn() { return false; }
   // About every NetworkOptions::tick, on an idle worker too.
   virtual void on_tick() {}
+
+  // --- The marks of a turn, for who measures it; everything else of this worker happens between the first
+  // two. The wait for completions is over. Nothing of them has been looked at.
+  virtual void on_turn_begin() {}
+  // All is done but the system call that sends the turn's output and waits. True: submit apart from the wait,
+  // at the price of a system call, and tell on_submitted() in between.
+  virtual bool on_turn_end() { return false; }
+  // After an on_turn_end() that asked for it: the kernel has what was to be sent, but for what sockets were
+  // too full to take.
+  virtual void on_submitted() {}
 };
 
 class NetworkHandler {
@@ -220,6 +239,9 @@ class NetworkHandler {
 };
 
 enum class Handoff : std::uint8_t { kMessageRing, kEventfd };
+// Which worker gets an accepted connection. kLeastConnections: the one that has the fewest, in turn among
+// equals.
+enum class Placement : std::uint8_t { kLeastConnections, kRoundRobin };
 // The kernel interface. kAuto: io_uring, and epoll where io_uring is not available.
 enum class IoBackend : std::uint8_t { kAuto, kUring, kEpoll };
 // Of io_uring; epoll has no levels.
@@ -238,7 +260,12 @@ struct NetworkOptions {
   std::vector<ListenAddress> listeners;
   unsigned workers = 0;     // 0: one per CPU of the affinity mask
   bool pin_workers = true;  // to the CPUs of the affinity mask given to the process, in order
+  // If not empty, instead of that: worker i runs on the CPUs worker_cpus[i % size], which may be several,
+  std::vector<std::vector<unsigned>> worker_cpus;
+  // and, if not empty, its ring and buffers come from the NUMA node worker_nodes[i % size].
+  std::vector<unsigned> worker_nodes;
   Handoff handoff = Handoff::kMessageRing;
+  Placement placement = Placement::kLeastConnections;
   IoBackend io_backend = IoBackend::kAuto;
   IoLevel io_level = IoLevel::kAuto;
   unsigned connections_max = 1024;
@@ -256,6 +283,12 @@ struct NetworkOptions {
   std::chrono::milliseconds stop_deadline{5000};  // how long stop() lets unsent answers drain
 };
 
+// One worker's share, at the time of the call.
+struct WorkerStats {
+  std::uint64_t current_connections = 0, total_connections = 0;
+  std::uint64_t bytes_read = 0, bytes_written = 0;
+};
+
 // The figures `stats` shows; sums over all threads at the time of the call.
 struct NetworkStats {
   IoBackend io_backend = IoBackend::kUring;  // in use: not kAuto
@@ -263,6 +296,7 @@ struct NetworkStats {
   std::uint64_t connection_structures = 0;
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t yields = 0, idle_kicks = 0;
+  std::uint64_t connections_out_of_memory = 0;  // ended because the heap had nothing for them
   std::uint64_t listen_disabled = 0, time_in_listen_disabled_us = 0;
   bool accepting = true;
   std::uint64_t receive_buffers = 0,
@@ -274,6 +308,7 @@ struct NetworkStats {
   std::uint64_t datagrams_malformed = 0;       // of those received: cut, or refused by the handler
   std::uint64_t datagram_replies_dropped = 0;  // as the handler counts them
   std::uint64_t datagram_send_errors = 0;      // datagrams the kernel refused to send
+  std::vector<WorkerStats> workers;            // by index; empty before start()
 };
 
 struct ConnectionInfo {

@@ -65,6 +65,12 @@ class IntrusiveList {
     node.unlink();
     return static_cast<T&>(node);
   }
+  // Visits members from the front for as long as visit(T&) says true. They must stay where they are.
+  template <typename Visit>
+  void visit_while(Visit&& visit) {
+    for (Node* node = root_.next_; node != &root_ && visit(static_cast<T&>(*node)); node = node->next_) {
+    }
+  }
   // Moves every member of `other` behind the own ones.
   void take_all(IntrusiveList& other) {
     if (other.empty()) return;

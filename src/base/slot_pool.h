@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "base/assert.h"
@@ -25,7 +26,7 @@ class SlotPool {
   static constexpr std::uint32_t kSlotsPerBlock = 64;
 
   struct Taken {
-    T* object = nullptr;  // null when every slot is taken
+    T* object = nullptr;  // null when every slot is taken, or the heap has nothing for more of them
     std::uint32_t slot = 0;
     std::uint32_t generation = 0;
   };
@@ -111,7 +112,8 @@ class SlotPool {
   bool build_block() {
     const std::uint32_t first = built_.load(std::memory_order_relaxed);
     if (first >= slots_max_) return false;
-    auto block = std::make_unique<Block>();
+    std::unique_ptr<Block> block(new (std::nothrow) Block);
+    if (block == nullptr) return false;
     const std::uint32_t count = slots_max_ - first < kSlotsPerBlock ? slots_max_ - first : kSlotsPerBlock;
     for (std::uint32_t i = count; i-- > 0;) {
       block->slots[i].next_free = free_;

@@ -16,7 +16,10 @@ namespace ringcached::config {
 
 enum class Protocol : std::uint8_t { kAuto, kAscii, kBinary };
 enum class Numa : std::uint8_t { kAuto, kOff };
+enum class LargePageKind : std::uint8_t { kTransparent, kExplicit };
 enum class Eviction : std::uint8_t { kS3Fifo, kLru };
+// kCpu: turns are measured in CPU time, too.
+enum class LatencyHistograms : std::uint8_t { kOn, kOff, kCpu };
 
 struct NetworkConfig {
   std::vector<std::string> listen;  // as written, one address each; empty: loopback
@@ -49,12 +52,14 @@ struct ThreadConfig {
   unsigned workers = 0;  // 0: one per CPU the process may use
   bool pin = true;
   Numa numa = Numa::kAuto;
+  Placement placement = Placement::kLeastConnections;
 };
 
 struct MemoryConfig {
   std::uint64_t limit_bytes = std::uint64_t{64} << 20;  // items only
   std::uint64_t item_size_max_bytes = std::uint64_t{1} << 20;
   bool large_pages = false;
+  LargePageKind large_page_kind = LargePageKind::kTransparent;  // with large_pages
   bool lock = false;
 };
 
@@ -92,6 +97,7 @@ struct StatsConfig {
   std::string prefix_delimiter = ":";
   bool detail_enabled = false;
   bool track_sizes = false;
+  LatencyHistograms latency_histograms = LatencyHistograms::kOn;
 };
 
 struct ProcessConfig {

@@ -22,14 +22,15 @@ constexpr std::array<std::string_view, 3> kProtocolNames = {"auto", "ascii", "bi
 constexpr std::array<std::string_view, 3> kBackendNames = {"auto", "uring", "epoll"};
 constexpr std::array<std::string_view, 4> kLevelNames = {"auto", "6.1", "6.12", "6.18"};
 constexpr std::array<std::string_view, 2> kHandoffNames = {"msg_ring", "eventfd"};
+constexpr std::array<std::string_view, 2> kPlacementNames = {"least_connections", "round_robin"};
 constexpr std::array<std::string_view, 2> kNumaNames = {"auto", "off"};
+constexpr std::array<std::string_view, 2> kLargePageNames = {"transparent", "explicit"};
 constexpr std::array<std::string_view, 2> kEvictionNames = {"s3fifo", "lru"};
+constexpr std::array<std::string_view, 3> kLatencyNames = {"on", "off", "cpu"};
 
 constexpr std::string_view kS3FifoReason = "eviction is S3-FIFO, which has no such LRU segment";
 constexpr std::string_view kReaperReason = "the reaper of expired items paces itself";
 constexpr std::string_view kClassesReason = "slab classes are fixed, 8 to 32 steps for each doubling";
-constexpr std::string_view kMoverReason =
-    "pages move by eviction age at a pace of their own (see slab_reassign)";
 
 // clang-format off
 constexpr Section kSections[] = {
@@ -106,7 +107,13 @@ constexpr Option kOptions[] = {
      .long_flag = "pin", .help = "bind each worker to one CPU of those the process may use"},
     {.key = "threads.numa", .type = Type::kEnum, .field = field<&Config::threads, &ThreadConfig::numa>(),
      .long_flag = "numa", .names = kNumaNames,
-     .help = "place workers and item memory by NUMA node"},
+     .help = "place workers and memory by NUMA node; auto: if the process may use several, workers are spread over "
+             "them, items lie on the node of the worker that stores them, the index is interleaved; off: as the "
+             "kernel likes"},
+    {.key = "threads.placement", .type = Type::kEnum,
+     .field = field<&Config::threads, &ThreadConfig::placement>(), .long_flag = "placement",
+     .names = kPlacementNames,
+     .help = "which worker gets a new connection: the one that has the fewest, or each in turn"},
 
     {.key = "io.backend", .type = Type::kEnum, .field = field<&Config::io, &IoConfig::backend>(),
      .long_flag = "io", .names = kBackendNames,
@@ -137,7 +144,13 @@ constexpr Option kOptions[] = {
      .exit_code = kUsageExit, .help = "largest item, key and overhead included"},
     {.key = "memory.large_pages", .type = Type::kFlag,
      .field = field<&Config::memory, &MemoryConfig::large_pages>(), .short_flag = 'L',
-     .long_flag = "enable-largepages", .help = "use huge pages for item memory, all of it taken at start"},
+     .long_flag = "enable-largepages", .help = "use huge pages for item memory and the index; the limit is then fixed"},
+    {.key = "memory.large_page_kind", .type = Type::kEnum,
+     .field = field<&Config::memory, &MemoryConfig::large_page_kind>(), .long_flag = "large-page-kind",
+     .names = kLargePageNames,
+     .help = "with -L; transparent: the kernel makes huge pages where it can; explicit: item memory is taken at start "
+             "from those set aside (vm.nr_hugepages, or each NUMA node's own), a node that has too few gets "
+             "transparent ones and a warning"},
     {.key = "memory.lock", .type = Type::kFlag, .field = field<&Config::memory, &MemoryConfig::lock>(),
      .short_flag = 'k', .long_flag = "lock-memory", .help = "lock all memory of the process (mlockall)"},
 
@@ -162,6 +175,14 @@ constexpr Option kOptions[] = {
      .field = field<&Config::store, &StoreConfig::slab_automove>(), .suboption = "slab_automove", .max = 2,
      .zero = "only on request", .optional_value = "1", .stats_name = "slab_automove",
      .help = "pages move between slab classes by themselves; 2 is the same as 1"},
+    {.key = "store.slab_automove_ratio", .type = Type::kFloat,
+     .field = field<&Config::store, &StoreConfig::slab_automove_ratio>(), .suboption = "slab_automove_ratio",
+     .float_above = 0.0, .float_below = 1.0, .stats_name = "slab_automove_ratio",
+     .help = "a page moves if it is worth less than this share of what it is worth to the taker"},
+    {.key = "store.slab_automove_window", .type = Type::kInteger,
+     .field = field<&Config::store, &StoreConfig::slab_automove_window>(), .suboption = "slab_automove_window",
+     .min = 3, .max = 1800, .stats_name = "slab_automove_window",
+     .help = "per cent of the memory stored anew between two looks at what a page is worth"},
     {.key = "store.lru_crawler", .type = Type::kFlag, .field = field<&Config::store, &StoreConfig::lru_crawler>(),
      .suboption = "lru_crawler", .stats_name = "lru_crawler",
      .help = "take back the memory of expired items in the background"},
@@ -210,6 +231,10 @@ constexpr Option kOptions[] = {
     {.key = "stats.track_sizes", .type = Type::kFlag,
      .field = field<&Config::stats, &StatsConfig::track_sizes>(), .suboption = "track_sizes",
      .stats_name = "track_sizes", .help = "answer stats sizes, which looks at every item when asked"},
+    {.key = "stats.latency_histograms", .type = Type::kEnum,
+     .field = field<&Config::stats, &StatsConfig::latency_histograms>(), .long_flag = "latency-histograms",
+     .names = kLatencyNames, .reloadable = true,
+     .help = "keep the histograms of stats latency; cpu: with the CPU time of turns, at 1.5 us a turn"},
 
     {.key = "process.daemonize", .type = Type::kFlag,
      .field = field<&Config::process, &ProcessConfig::daemonize>(), .short_flag = 'd', .long_flag = "daemon",
@@ -239,14 +264,6 @@ constexpr Option kOptions[] = {
      .field = field<&Config::store, &StoreConfig::slab_chunk_max_bytes>(), .suboption = "slab_chunk_max",
      .min = kKiB, .max = kMiB, .unit = kKiB, .stats_name = "slab_chunk_max",
      .inert = kClassesReason},
-    {.key = "compat.slab_automove_ratio", .type = Type::kFloat,
-     .field = field<&Config::store, &StoreConfig::slab_automove_ratio>(), .suboption = "slab_automove_ratio",
-     .float_above = 0.0, .float_below = 1.0, .stats_name = "slab_automove_ratio",
-     .inert = kMoverReason},
-    {.key = "compat.slab_automove_window", .type = Type::kInteger,
-     .field = field<&Config::store, &StoreConfig::slab_automove_window>(), .suboption = "slab_automove_window",
-     .min = 3, .max = 1800, .stats_name = "slab_automove_window",
-     .inert = kMoverReason},
     {.key = "compat.lru_crawler_sleep", .type = Type::kInteger,
      .field = field<&Config::compat, &CompatConfig::lru_crawler_sleep_us>(), .suboption = "lru_crawler_sleep",
      .max = 1'000'000, .stats_name = "lru_crawler_sleep", .help = "microseconds", .inert = kReaperReason},

@@ -32,7 +32,7 @@ Acceptor::Acceptor(const NetworkOptions& options, const Clock& clock, std::vecto
       failed_(std::move(failed)),
       ring_(std::move(ring)),
       workers_(std::move(workers)),
-      handoff_(*ring_, options.handoff, ports_of(workers_)),
+      handoff_(*ring_, options.handoff, options.placement, ports_of(workers_)),
       batch_(kBatch) {
   ports_.reserve(listeners.size());
   for (Listener& listener : listeners) ports_.emplace_back(std::move(listener));

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <new>
 #include <utility>
 
 namespace ringcached::net {
@@ -14,10 +15,24 @@ using State = PublishedConnection::State;
 constexpr std::chrono::seconds kDrainStall{10};
 // After so many turns a ring has reported what had arrived (Ring::submit_and_wait).
 constexpr std::uint32_t kSettlingTurns = 2;
+// Sends up to this size are expected to fit into the socket's buffer.
+constexpr std::size_t kSilentBytesMax = std::size_t{64} << 10;
 // How long the peer's end of stream is awaited after ours.
 constexpr std::chrono::milliseconds kLinger{500};
 
 }  // namespace
+
+// Whatever needs the heap for this connection: its handler, its input, its output. When there is nothing to
+// be had, this connection ends, with whatever it was doing half done; the others go on.
+template <typename Step>
+void ClientConnection::with_memory(Step step) {
+  try {
+    step();
+  } catch (const std::bad_alloc&) {
+    context_->counters.out_of_memory.add();
+    close_begin(CloseReason::kError);
+  }
+}
 
 void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uint32_t generation,
                             int descriptor, std::uint16_t listener) {
@@ -29,7 +44,7 @@ void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uin
   generation_ = generation;
   lifetime_ = Lifetime::kOpen;
   receive_ = Receive::kPaused;
-  input_pending_ = blocked_ = producing_ = lingering_ = broken_ = watcher_ = false;
+  input_pending_ = blocked_ = producing_ = lingering_ = broken_ = watcher_ = silent_ = peer_slow_ = false;
   armed_turn_ = full_turn_ = served_turn_ = 0;
   progress_tick_ = context.wheel.now();
 
@@ -41,8 +56,9 @@ void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uin
   published_.open(descriptor, listener, peer, progress_tick_);
 }
 
-void ClientConnection::start(std::unique_ptr<ConnectionHandler> handler) {
-  handler_ = std::move(handler);
+void ClientConnection::start(WorkerHandler& worker) {
+  with_memory([&] { handler_ = worker.on_open(*this); });
+  if (lifetime_ == Lifetime::kClosing) return settle();
   if (handler_ == nullptr) {
     drain_begin(CloseReason::kHandler);
   } else if (idle_ticks_max() != 0) {
@@ -72,7 +88,7 @@ void ClientConnection::on_receive(const Completion& completion) {
     --in_flight_;
     receive_ = Receive::kPaused;
   }
-  if (completion.has_buffer()) accept_input(completion);
+  if (completion.has_buffer()) with_memory([&] { accept_input(completion); });
   if (completion.result == 0) {
     // End of stream. Kernels end the operation with it; should one not, the close cancels it.
     if (receive_ == Receive::kPaused) receive_ = Receive::kEnded;
@@ -158,12 +174,20 @@ void ClientConnection::serve() {
   if (lifetime_ != Lifetime::kOpen || !has_work()) return;
   check_invariants();
   served_turn_ = context_->turn;
-  if (producing_) {
-    obey_producer(handler_->on_produce(*this));
-  } else {
-    show_input();
-  }
+  with_memory([&] {
+    if (producing_) {
+      obey_producer(handler_->on_produce(*this));
+    } else {
+      show_input();
+    }
+  });
   settle();
+}
+
+bool ClientConnection::look_ahead() {
+  const bool shows =
+      lifetime_ == Lifetime::kOpen && input_pending_ && !blocked_ && !producing_ && !input_.empty();
+  return !shows || handler_->on_lookahead(input_.front(context_->buffers));
 }
 
 void ClientConnection::show_input() {
@@ -228,16 +252,46 @@ void ClientConnection::unblock_below_low_water() {
 
 // --- Send half
 
+// Not for what pins items or may well not fit, nor where the end of the connection waits for the send:
+// silence is heard only in the next turn, which may be long in coming.
+bool ClientConnection::may_send_silently(const Batch& batch) const {
+  return batch.message == nullptr && batch.bytes <= kSilentBytesMax && lifetime_ == Lifetime::kOpen &&
+         !peer_slow_ && !blocked_ && !context_->stopping &&
+         context_->silent_senders.size() < context_->silent_senders.capacity();
+}
+
 void ClientConnection::flush() {
   if (sending() || unsent() == 0 || lifetime_ == Lifetime::kClosing) return;
-  const Batch batch = begin();
+  Batch batch;
+  with_memory([&] { batch = begin(); });
+  if (lifetime_ == Lifetime::kClosing) return settle();
+  ++in_flight_;
+  if (may_send_silently(batch)) {
+    silent_ = true;
+    context_->ring.send_silently(descriptor_, batch.plain, token(Operation::kSend));
+    context_->silent_senders.push_back(this);
+    // Counted at once: the other workers' `stats` shall not miss them until this worker's next turn.
+    context_->counters.bytes_written.add(batch.bytes);
+    progress_tick_ = context_->wheel.now();
+    return;
+  }
   if (batch.message == nullptr) {
     context_->ring.send(descriptor_, batch.plain, token(Operation::kSend));
   } else {
     context_->ring.send_message(descriptor_, *batch.message, token(Operation::kSend));
   }
-  ++in_flight_;
   published_.set_state(State::kWrite);
+}
+
+void ClientConnection::on_silence() {
+  if (!silent_) return;
+  silent_ = false;
+  --in_flight_;
+  complete(in_flight_bytes());
+  if (lifetime_ != Lifetime::kClosing && unsent() > 0) mark_dirty();
+  if (lifetime_ == Lifetime::kOpen && !blocked_) return;
+  unblock_below_low_water();
+  settle();
 }
 
 void ClientConnection::on_send(const Completion& completion) {
@@ -246,6 +300,9 @@ void ClientConnection::on_send(const Completion& completion) {
   const std::size_t asked = in_flight_bytes();
   const std::size_t sent = completion.result > 0 ? static_cast<std::size_t>(completion.result) : 0;
   complete(sent);
+  if (silent_) context_->counters.bytes_written.subtract(asked);
+  silent_ = false;
+  peer_slow_ = sent < asked;
   if (sent > 0) {
     context_->counters.bytes_written.add(sent);
     progress_tick_ = context_->wheel.now();
@@ -282,8 +339,8 @@ void ClientConnection::settle() {
 }
 
 void ClientConnection::finish_stream() {
-  if (!broken_) handler_->on_end_of_stream(*this);
-  drain_begin(broken_ ? CloseReason::kError : CloseReason::kPeer);
+  if (!broken_) with_memory([&] { handler_->on_end_of_stream(*this); });
+  if (lifetime_ == Lifetime::kOpen) drain_begin(broken_ ? CloseReason::kError : CloseReason::kPeer);
 }
 
 void ClientConnection::drain_begin(CloseReason reason) {
@@ -322,7 +379,8 @@ void ClientConnection::close_begin(CloseReason reason) {
   if (receive_ != Receive::kArmed && !sending()) return;
   context_->ring.shutdown_socket(descriptor_, SHUT_RDWR);
   if (receive_ == Receive::kArmed && cancels_in_flight_ == 0) cancel(Operation::kReceive);
-  if (sending()) cancel(Operation::kSend);
+  // A silent one waits for nothing.
+  if (sending() && !silent_) cancel(Operation::kSend);
 }
 
 void ClientConnection::close_now(CloseReason reason) {

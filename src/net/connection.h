@@ -41,15 +41,20 @@ class ClientConnection final : public Connection,
   // Takes over `descriptor`; `slot` and `generation` name this object in tokens.
   void open(WorkerContext& context, std::uint32_t slot, std::uint32_t generation, int descriptor,
             std::uint16_t listener);
-  // Gives the connection its handler and begins to receive; a null handler closes it.
-  void start(std::unique_ptr<ConnectionHandler> handler);
+  // Gives the connection the handler that `worker` makes for it, and begins to receive; a null handler closes
+  // it.
+  void start(WorkerHandler& worker);
   void on_receive(const Completion& completion);
   void on_send(const Completion& completion);
+  // The ring has nothing to say about the silent send in flight, if there is one: it was taken whole.
+  void on_silence();
   void on_cancel();
   // Its deadline on the wheel has come.
   void on_due();
   // Shows input to the handler, once. Called when the connection was taken from the ready list.
   void serve();
+  // Shows the input that serve() will show to the handler ahead of time; its answer, true if there is none.
+  bool look_ahead();
   // Begins the send of everything pending, if none is in flight. Called when taken from the dirty list.
   void flush();
   // Buffers may be available again. Called when taken from the starved list.
@@ -98,10 +103,13 @@ class ClientConnection final : public Connection,
   }
   bool has_work() const { return (input_pending_ || producing_) && !blocked_; }
 
+  template <typename Step>
+  void with_memory(Step step);
   void accept_input(const Completion& completion);
   void on_receive_error(int error);
   void show_input();
   void produce();
+  bool may_send_silently(const Batch& batch) const;
   void obey(Next next, std::size_t bytes_left);
   void obey_producer(Next next);
   void hand_over();
@@ -139,6 +147,8 @@ class ClientConnection final : public Connection,
   bool watcher_ : 1 = false;        // never idle
   bool lingering_ : 1 = false;      // write side shut down, peer's end of stream awaited
   bool broken_ : 1 = false;         // the receive ended by an error
+  bool silent_ : 1 = false;         // the send in flight completes only if it is not taken whole
+  bool peer_slow_ : 1 = false;      // the last send was not taken whole
   PublishedConnection published_;
 };
 

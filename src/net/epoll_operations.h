@@ -20,6 +20,7 @@ struct EpollOperation {
     kPoll,
     kSend,
     kSendMessage,
+    kSendSilently,
     kCancel,
     kTimeout,
     kPost,

@@ -31,6 +31,8 @@ class EpollRing final : public SocketRing {
   void receive_multishot(int socket, Token token) override;
   void receive_datagram_multishot(int socket, const msghdr& shape, Token token) override;
   void send(int socket, std::span<const char> data, Token token) override;
+  void send_silently(int socket, std::span<const char> data, Token token) override;
+  bool silent_sends_settled() const override { return silent_queued_ == 0 && ready() == 0; }
   void send_message(int socket, const msghdr& message, Token token) override;
   void cancel(Token target, Token token) override;
   void timeout(std::chrono::nanoseconds delay, Token token) override;
@@ -71,6 +73,7 @@ class EpollRing final : public SocketRing {
   void start(const EpollOperation& operation);
   void start_reader(const EpollOperation& operation);
   void start_send(const EpollOperation& operation);
+  void send_silently_now(const EpollOperation& operation);
   void start_cancel(const EpollOperation& operation);
   void start_timeout(EpollOperation operation);
   void start_wake(const EpollOperation& operation);
@@ -104,6 +107,7 @@ class EpollRing final : public SocketRing {
   void resume_sends(int descriptor);
 
   std::vector<EpollOperation> queue_;
+  std::size_t silent_queued_ = 0;  // silent sends in it
   std::size_t queue_max_ = 0;
   std::vector<Completion> completions_;
   std::size_t reaped_ = 0;      // of completions_

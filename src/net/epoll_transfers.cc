@@ -21,7 +21,7 @@ constexpr unsigned kReadsPerTurn = 16;
 
 int attempt(const EpollOperation& operation) {
   constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
-  if (operation.kind == Kind::kSend) {
+  if (operation.kind != Kind::kSendMessage) {
     return result_of(::send(operation.descriptor, operation.memory, operation.number, kFlags));
   }
   return result_of(::sendmsg(operation.descriptor, static_cast<const msghdr*>(operation.memory), kFlags));
@@ -37,6 +37,11 @@ void EpollRing::start_send(const EpollOperation& operation) {
   const int result = others_wait ? -EAGAIN : attempt(operation);
   if (result == -EAGAIN) return park_send(operation);
   complete(operation.token, result);
+}
+
+void EpollRing::send_silently_now(const EpollOperation& operation) {
+  const int result = attempt(operation);
+  if (result < 0 || static_cast<std::uint64_t>(result) < operation.number) complete(operation.token, result);
 }
 
 void EpollRing::park_send(const EpollOperation& operation) {

@@ -6,28 +6,50 @@
 
 namespace ringcached::net {
 
-HandoffSender::HandoffSender(Ring& ring, Handoff way, std::vector<HandoffPort> ports)
-    : ring_(ring), way_(way), ports_(std::move(ports)), posts_(kPostsMax), delivered_(ports_.size()) {
+HandoffSender::HandoffSender(Ring& ring, Handoff way, Placement placement, std::vector<HandoffPort> ports)
+    : ring_(ring),
+      way_(way),
+      placement_(placement),
+      ports_(std::move(ports)),
+      posts_(kPostsMax),
+      given_(ports_.size()),
+      delivered_(ports_.size()) {
   RC_CHECK(!ports_.empty());
 }
 
-// Round robin. The place to look at the workers' load instead.
+std::uint64_t HandoffSender::load(unsigned worker) const {
+  return given_[worker] - ports_[worker].connections_closed->get();
+}
+
+// Begins to look behind the last one chosen, so that equals take turns.
 unsigned HandoffSender::choose_worker() {
-  const unsigned worker = next_worker_;
-  next_worker_ = (next_worker_ + 1) % static_cast<unsigned>(ports_.size());
-  return worker;
+  const auto workers = static_cast<unsigned>(ports_.size());
+  unsigned chosen = next_worker_;
+  if (placement_ == Placement::kLeastConnections) {
+    for (unsigned i = 1; i < workers; ++i) {
+      const unsigned candidate = (next_worker_ + i) % workers;
+      if (load(candidate) < load(chosen)) chosen = candidate;
+    }
+  }
+  next_worker_ = (chosen + 1) % workers;
+  return chosen;
 }
 
 void HandoffSender::send(AcceptedDescriptor accepted) {
-  attempt({accepted, 0, 0});
+  place({accepted, 0, 0});
+}
+
+void HandoffSender::place(Pending pending) {
+  pending.worker = choose_worker();
+  attempt(pending);
 }
 
 void HandoffSender::attempt(Pending pending) {
-  pending.worker = choose_worker();
   ++pending.attempts;
   const HandoffPort& port = ports_[pending.worker];
   if (way_ == Handoff::kEventfd) {
     if (!port.queue->push(pending.accepted)) return refused(pending);
+    ++given_[pending.worker];
     ++delivered_[pending.worker];
     port.ring->wake();
     return;
@@ -35,6 +57,7 @@ void HandoffSender::attempt(Pending pending) {
   const auto taken = posts_.take();
   if (taken.object == nullptr) return refused(pending);
   *taken.object = pending;
+  ++given_[pending.worker];
   ring_.post(*port.ring, pending.accepted.descriptor,
              make_token(Operation::kHandoff, pending.accepted.listener),
              make_token(Operation::kPost, taken.slot, taken.generation));
@@ -44,15 +67,17 @@ void HandoffSender::on_post(const Completion& completion) {
   const std::uint32_t slot = token_slot(completion.token);
   Pending* post = posts_.find(slot, token_generation(completion.token));
   RC_CHECK(post != nullptr);
-  const Pending pending = *post;
+  Pending pending = *post;
   posts_.release(slot);
   if (completion.result >= 0) {
     ++delivered_[pending.worker];
     return;
   }
-  // The next worker at once, each of them once per round; then after a pause.
+  --given_[pending.worker];
+  // The next worker at once, whatever its load, each of them once per round; then after a pause.
   if (pending.attempts % ports_.size() != 0) {
     retries_.add();
+    pending.worker = (pending.worker + 1) % static_cast<unsigned>(ports_.size());
     return attempt(pending);
   }
   refused(pending);
@@ -65,7 +90,7 @@ void HandoffSender::refused(Pending pending) {
 }
 
 void HandoffSender::retry() {
-  for (const Pending& pending : std::exchange(waiting_, {})) attempt(pending);
+  for (const Pending& pending : std::exchange(waiting_, {})) place(pending);
 }
 
 void HandoffSender::abandon_waiting() {

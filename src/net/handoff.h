@@ -3,6 +3,8 @@
 // By MSG_RING the descriptor travels as the result of a completion in the worker's ring; by eventfd it goes
 // through a lock-free queue and the worker is woken. Either way a descriptor is at every moment owned by one
 // side, and one that cannot be delivered is tried with the next worker, later again, and closed in the end.
+//
+// A worker's load is what it was given less what it says it has closed, so connections on their way count.
 #pragma once
 
 #include <atomic>
@@ -58,13 +60,14 @@ class HandoffQueue {
 struct HandoffPort {
   Ring* ring = nullptr;
   HandoffQueue* queue = nullptr;
+  const Counter* connections_closed = nullptr;  // written by the worker
 };
 
 // The acceptor's side. One thread.
 class HandoffSender {
  public:
   // `ring` is the acceptor's.
-  HandoffSender(Ring& ring, Handoff way, std::vector<HandoffPort> ports);
+  HandoffSender(Ring& ring, Handoff way, Placement placement, std::vector<HandoffPort> ports);
 
   // Owns the descriptor from now on. Picks the worker.
   void send(AcceptedDescriptor accepted);
@@ -97,16 +100,20 @@ class HandoffSender {
   };
 
   unsigned choose_worker();
+  std::uint64_t load(unsigned worker) const;
+  void place(Pending pending);
   void attempt(Pending pending);
   void refused(Pending pending);
   void give_up(const Pending& pending);
 
   Ring& ring_;
   const Handoff way_;
+  const Placement placement_;
   const std::vector<HandoffPort> ports_;
   unsigned next_worker_ = 0;
   SlotPool<Pending> posts_;
   std::vector<Pending> waiting_;
+  std::vector<std::uint64_t> given_;  // delivered, or a post is under way
   std::vector<std::uint64_t> delivered_;
   unsigned abandoned_ = 0;
   Counter retries_;

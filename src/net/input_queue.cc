@@ -106,8 +106,7 @@ void InputQueue::reserve_tail(std::size_t bytes) {
     return;
   }
   const std::size_t capacity = std::max({kTailCapacityMin, used + bytes, tail_ == nullptr ? 0 : 2 * used});
-  void* memory = std::malloc(sizeof(Tail) + capacity);
-  RC_CHECK(memory != nullptr);
+  void* memory = ::operator new(sizeof(Tail) + capacity);
   std::unique_ptr<Tail, TailDeleter> grown(new (memory) Tail{0, used, capacity});
   if (used > 0) std::memcpy(grown->data(), tail_->data() + tail_->begin, used);
   tail_ = std::move(grown);

@@ -56,7 +56,7 @@ class InputQueue {
     char* data() { return reinterpret_cast<char*>(this + 1); }
   };
   struct TailDeleter {
-    void operator()(Tail* tail) const { std::free(tail); }
+    void operator()(Tail* tail) const { ::operator delete(tail); }
   };
 
   void append_to_tail(std::span<const char> bytes);

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <vector>
 
 #include "net/ring_abi.h"
 
@@ -130,6 +131,38 @@ bool try_multishot_receive(ProbeRing& ring, std::string& note) {
   return result == 1 && (flags & IORING_CQE_F_MORE) != 0;
 }
 
+// Sends nothing of note into a socket with little room: a send that fits must stay silent, one that does not
+// must tell how much of it was taken.
+bool try_silent_send(ProbeRing& ring, std::string& note) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+    note = std::string("socketpair: ") + std::strerror(errno);
+    return false;
+  }
+  const std::vector<char> bytes(std::size_t{4} << 20);
+  const auto completions_of = [&](std::size_t size, int& result) {
+    io_uring_sqe* sqe = io_uring_get_sqe(ring.native());
+    io_uring_prep_send(sqe, pair[0], bytes.data(), size, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_submit_and_get_events(ring.native());
+    io_uring_cqe* cqe = nullptr;
+    if (io_uring_peek_cqe(ring.native(), &cqe) != 0) return 0;
+    result = cqe->res;
+    io_uring_cqe_seen(ring.native(), cqe);
+    return 1;
+  };
+  int result = 0;
+  const bool silent = completions_of(1, result) == 0;
+  const bool tells = completions_of(bytes.size(), result) == 1 && result > 0 &&
+                     result < static_cast<int>(bytes.size()) && completions_of(bytes.size(), result) == 1 &&
+                     result == -EAGAIN;
+  close(pair[0]);
+  close(pair[1]);
+  if (!silent) note = "a whole send completed";
+  if (!tells) note = "a send that did not fit was not told: " + std::to_string(result);
+  return silent && tells;
+}
+
 bool try_incremental_buffers(ProbeRing& ring, std::string& note) {
   ProbeBuffers buffers;
   const int result = buffers.register_with(ring, 2, abi::kBufferRingIncremental);
@@ -217,6 +250,8 @@ std::vector<Finding> find_all(ProbeRing& ring) {
         [&](std::string& note) { return try_registered_ring(ring, note); });
   trial(IoLevel::k6_1, "multishot receive into a buffer ring",
         [&](std::string& note) { return try_multishot_receive(ring, note); });
+  trial(IoLevel::k6_1, "sends that complete only if they fail",
+        [&](std::string& note) { return try_silent_send(ring, note); });
   bit(IoLevel::k6_12, "send and receive bundles", abi::kFeatureReceiveSendBundle);
   bit(IoLevel::k6_12, "minimum wait", abi::kFeatureMinTimeout);
   trial(IoLevel::k6_12, "incremental buffers",

@@ -14,11 +14,13 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/node_memory.h"
 #include "base/topology.h"
 #include "net/acceptor.h"
 #include "net/listener.h"
@@ -119,7 +121,8 @@ class NetworkImplementation final : public Network {
   Status create_urings();
   Status create_rings_by(const MakeRing& make);
   Status start_workers(StartGate& gate);
-  void run_worker(Worker& worker, unsigned cpu, StartGate& gate);
+  std::vector<unsigned> cpus_of(unsigned worker) const;
+  void run_worker(Worker& worker, StartGate& gate);
   void run_acceptor(StartGate& gate);
   void stop_workers_directly();
 
@@ -193,6 +196,10 @@ Status NetworkImplementation::create_rings_by(const MakeRing& make) {
   ring_options.receive_buffer_bytes = options_.receive_buffer_bytes;
   worker_rings_.clear();
   for (unsigned i = 0; i < options_.workers; ++i) {
+    std::optional<NodePreference> preference;
+    if (!options_.worker_nodes.empty()) {
+      preference.emplace(options_.worker_nodes[i % options_.worker_nodes.size()]);
+    }
     auto ring = make(ring_options);
     if (!ring) return ring.status();
     worker_rings_.push_back(std::move(ring.value()));
@@ -247,19 +254,26 @@ Status NetworkImplementation::start_workers(StartGate& gate) {
   }
   worker_rings_.clear();
   datagram_sockets_.clear();
-  const std::vector<unsigned> cpus = allowed_cpus();
-  for (unsigned i = 0; i < options_.workers; ++i) {
-    const unsigned cpu = cpus[i % cpus.size()];
-    threads_.emplace_back([this, worker = workers_[i].get(), cpu, &gate] { run_worker(*worker, cpu, gate); });
+  for (const auto& worker : workers_) {
+    threads_.emplace_back([this, &its = *worker, &gate] { run_worker(its, gate); });
   }
   return gate.wait(options_.workers);
 }
 
-void NetworkImplementation::run_worker(Worker& worker, unsigned cpu, StartGate& gate) {
+// Empty: wherever the process may run.
+std::vector<unsigned> NetworkImplementation::cpus_of(unsigned worker) const {
+  if (!options_.worker_cpus.empty()) return options_.worker_cpus[worker % options_.worker_cpus.size()];
+  if (!options_.pin_workers) return {};
+  const std::vector<unsigned> allowed = allowed_cpus();
+  return {allowed[worker % allowed.size()]};
+}
+
+void NetworkImplementation::run_worker(Worker& worker, StartGate& gate) {
   block_signals();
   const std::string name = "rc-worker-" + std::to_string(worker.index());
   pthread_setname_np(pthread_self(), name.c_str());
-  Status status = options_.pin_workers ? pin_this_thread(cpu) : Status();
+  const std::vector<unsigned> cpus = cpus_of(worker.index());
+  Status status = cpus.empty() ? Status() : pin_this_thread(cpus);
   if (status) status = worker.begin();
   const bool began = status.is_ok();
   gate.report(status);
@@ -301,11 +315,20 @@ NetworkStats NetworkImplementation::stats() const {
   if (!serving_.load(std::memory_order_acquire)) return stats;
   for (const auto& worker : workers_) {
     const WorkerCounters& counters = worker->counters();
+    WorkerStats share;
+    const std::uint64_t closed =
+        counters.connections_closed.get();  // first, so that it is not the larger one
+    share.total_connections = counters.connections_opened.get();
+    share.current_connections = share.total_connections - closed;
+    share.bytes_read = counters.bytes_read.get();
+    share.bytes_written = counters.bytes_written.get();
+    stats.workers.push_back(share);
     stats.connection_structures += worker->connection_structures();
-    stats.bytes_read += counters.bytes_read.get();
-    stats.bytes_written += counters.bytes_written.get();
+    stats.bytes_read += share.bytes_read;
+    stats.bytes_written += share.bytes_written;
     stats.yields += counters.yields.get();
     stats.idle_kicks += counters.idle_kicks.get();
+    stats.connections_out_of_memory += counters.out_of_memory.get();
     stats.receive_buffers_exhausted += counters.receive_buffers_exhausted.get();
     stats.receives_paused += counters.receives_paused.get();
     stats.sends_short += counters.sends_short.get();

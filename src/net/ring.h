@@ -7,10 +7,10 @@
 // Threads: a Ring belongs to the thread that called enable(). From outside only wake() may be called, and the
 // ring may be named as the target of another ring's post().
 //
-// Completions: every operation yields exactly one completion without kMore, in any order; a multishot
-// operation yields any number with kMore before it. Missing kMore is the only sign that a multishot operation
-// has ended, whatever `result` is. Memory given to an operation belongs to it until that completion was
-// reaped.
+// Completions: every operation but a silent send yields exactly one completion without kMore, in any order; a
+// multishot operation yields any number with kMore before it. Missing kMore is the only sign that a multishot
+// operation has ended, whatever `result` is. Memory given to an operation belongs to it until that completion
+// was reaped.
 #pragma once
 
 #include <sys/socket.h>
@@ -71,6 +71,13 @@ class Ring {
   virtual void receive_datagram_multishot(int socket, const msghdr& shape, Token token) = 0;
   // One send per stream socket at a time. `data` may be sent short; the caller sends the rest.
   virtual void send(int socket, std::span<const char> data, Token token) = 0;
+  // As send(), but it does not wait for room, and when all of `data` was taken at once there is no
+  // completion: only a send that was not whole has one (bytes taken, or a negated errno; -EAGAIN when there
+  // was no room). `data` belongs to the operation until then, or until silent_sends_settled().
+  virtual void send_silently(int socket, std::span<const char> data, Token token) = 0;
+  // Asked after reap() has returned less than it was given room for: every silent send queued before the last
+  // submit_and_wait() was taken whole or has completed. False is rare; ask again after the next turn.
+  virtual bool silent_sends_settled() const = 0;
   // `message` and everything it refers to belong to the operation. On a datagram socket it is one datagram,
   // sent whole or not at all, and any number may be under way; their order is not kept.
   virtual void send_message(int socket, const msghdr& message, Token token) = 0;

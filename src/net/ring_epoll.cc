@@ -111,6 +111,12 @@ void EpollRing::send(int socket, std::span<const char> data, Token token) {
          .number = std::min(data.size(), kSendBytesMax)});
 }
 
+void EpollRing::send_silently(int socket, std::span<const char> data, Token token) {
+  send(socket, data, token);
+  queue_.back().kind = Kind::kSendSilently;
+  ++silent_queued_;
+}
+
 void EpollRing::send_message(int socket, const msghdr& message, Token token) {
   queue({.kind = Kind::kSendMessage, .descriptor = socket, .token = token, .memory = &message});
 }
@@ -151,6 +157,7 @@ void EpollRing::return_buffers(std::span<const std::uint16_t> ids) {
 void EpollRing::submit() {
   for (const EpollOperation& operation : queue_) start(operation);
   queue_.clear();
+  silent_queued_ = 0;
 }
 
 void EpollRing::start(const EpollOperation& operation) {
@@ -163,6 +170,8 @@ void EpollRing::start(const EpollOperation& operation) {
     case Kind::kSend:
     case Kind::kSendMessage:
       return start_send(operation);
+    case Kind::kSendSilently:
+      return send_silently_now(operation);
     case Kind::kCancel:
       return start_cancel(operation);
     case Kind::kTimeout:

@@ -75,6 +75,8 @@ class UringRing final : public SocketRing {
   void receive_multishot(int socket, Token token) override;
   void receive_datagram_multishot(int socket, const msghdr& shape, Token token) override;
   void send(int socket, std::span<const char> data, Token token) override;
+  void send_silently(int socket, std::span<const char> data, Token token) override;
+  bool silent_sends_settled() const override;
   void send_message(int socket, const msghdr& message, Token token) override;
   void cancel(Token target, Token token) override;
   void timeout(std::chrono::nanoseconds delay, Token token) override;
@@ -102,6 +104,7 @@ class UringRing final : public SocketRing {
   std::uint32_t submission_entries_ = 0;
   std::uint32_t submission_tail_ = 0;
   std::uint32_t submission_head_seen_ = 0;
+  std::uint32_t silent_tail_ = 0;  // behind the last silent send
   const std::uint32_t* submission_head_ = nullptr;
   std::uint32_t* submission_tail_shared_ = nullptr;
   const std::uint32_t* submission_flags_ = nullptr;
@@ -274,6 +277,24 @@ void UringRing::send(int socket, std::span<const char> data, Token token) {
   sqe->len = static_cast<std::uint32_t>(std::min(data.size(), kSendBytesMax));
   // Without MSG_WAITALL: the owner sees progress with a slow reader, and decides.
   sqe->msg_flags = MSG_NOSIGNAL;
+}
+
+// With MSG_DONTWAIT a submission is over when the enter that made it returns, and with MSG_WAITALL a send
+// that was not whole counts as failed, which IOSQE_CQE_SKIP_SUCCESS does not silence (try_silent_send() in
+// kernel_features.cc asks the kernel whether that is so).
+void UringRing::send_silently(int socket, std::span<const char> data, Token token) {
+  send(socket, data, token);
+  io_uring_sqe& sqe = sqes_[(submission_tail_ - 1) & submission_mask_];
+  sqe.msg_flags = MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL;
+  sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
+  silent_tail_ = submission_tail_;
+}
+
+bool UringRing::silent_sends_settled() const {
+  const std::uint32_t taken = load_acquire(submission_head_);
+  return static_cast<std::int32_t>(taken - silent_tail_) >= 0 &&
+         load_acquire(completion_tail_) == completion_head_ &&
+         (load_relaxed(submission_flags_) & IORING_SQ_CQ_OVERFLOW) == 0;
 }
 
 void UringRing::send_message(int socket, const msghdr& message, Token token) {

@@ -69,7 +69,14 @@ char* SendQueue::add_block() {
 
 void SendQueue::add_reference(std::span<const char> bytes, OutputPin pin) {
   if (bytes.empty()) return release(pin);
-  if (available() < sizeof(OutputReference)) add_block();
+  if (available() < sizeof(OutputReference)) {
+    try {
+      add_block();
+    } catch (const std::bad_alloc&) {
+      release(pin);
+      throw;
+    }
+  }
   limit_ -= sizeof(OutputReference);
   new (limit_)
       OutputReference{bytes.data(), bytes.size(), pin, static_cast<std::uint32_t>(cursor_ - tail_->data())};

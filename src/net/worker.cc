@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 namespace ringcached::net {
@@ -13,6 +14,10 @@ constexpr std::size_t kBatch = 256;
 // time until the replies of a turn leave: a call is a handler's request budget, some 10 microseconds.
 constexpr std::size_t kCallsPerConnection = 64;
 constexpr std::size_t kCallsPerTurnMax = 512;
+// Connections whose input is looked at before the first of them is served: two or three lines of cache each.
+constexpr std::size_t kLookaheadMax = 32;
+// Of a turn; more than these complete like any other. No memory is to be asked for where sends are begun.
+constexpr std::size_t kSilentSendsMax = 4096;
 // Slots beyond the limit on connections: those accepted in the moment the limit was reached.
 constexpr std::uint32_t kSpareSlots = 64;
 
@@ -35,6 +40,7 @@ Worker::Worker(unsigned index, const NetworkOptions& options, const Clock& clock
       handler_(std::move(handler)),
       batch_(kBatch),
       start_ns_(clock.monotonic_ns()) {
+  context_.silent_senders.reserve(kSilentSendsMax);
   for (Listener& socket : datagram_sockets) {
     const auto number = static_cast<std::uint32_t>(datagram_sockets_.size());
     datagram_sockets_.push_back(std::make_unique<DatagramSocket>(context_, number, std::move(socket)));
@@ -57,23 +63,43 @@ Status Worker::begin() {
 }
 
 bool Worker::run_once() {
-  const bool busy = again_ || !context_.ready.empty();
-  const int result = busy ? ring_->submit_and_wait(0, std::chrono::nanoseconds::zero())
-                          : ring_->submit_and_wait(1, kWaitForever);
-  RC_CHECK(is_transient(result));
+  submit_and_wait();
+  handler_->on_turn_begin();
   ++context_.turn;
   reap_all();
+  hear_silence();
   run_rounds();
-  again_ = handler_->on_turn();
+  again_ = background_step();
   stop_step();
   flush_sends();
   release_ended();
   recycle_buffers();
+  submit_apart_ = handler_->on_turn_end();
   if (!context_.stopping || connections_.taken() != 0) return true;
-  if (adopted_ < stop_descriptors_.load(std::memory_order_acquire)) return true;
+  if (context_.counters.connections_opened.get() < stop_descriptors_.load(std::memory_order_acquire))
+    return true;
   if (!datagram_sockets_ended()) return true;
   end();
   return false;
+}
+
+bool Worker::background_step() {
+  try {
+    return handler_->on_turn();
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+void Worker::submit_and_wait() {
+  constexpr auto kNoWait = std::chrono::nanoseconds::zero();
+  if (submit_apart_) {
+    RC_CHECK(is_transient(ring_->submit_and_wait(0, kNoWait)));
+    handler_->on_submitted();
+  }
+  const bool busy = again_ || !context_.ready.empty();
+  const int result = busy ? ring_->submit_and_wait(0, kNoWait) : ring_->submit_and_wait(1, kWaitForever);
+  RC_CHECK(is_transient(result));
 }
 
 void Worker::reap_all() {
@@ -81,6 +107,13 @@ void Worker::reap_all() {
     for (unsigned i = 0; i < count; ++i) dispatch(batch_[i]);
     if (count < batch_.size()) return;
   }
+}
+
+// What has not failed by now was taken.
+void Worker::hear_silence() {
+  if (context_.silent_senders.empty() || !ring_->silent_sends_settled()) return;
+  for (ClientConnection* connection : context_.silent_senders) connection->on_silence();
+  context_.silent_senders.clear();
 }
 
 void Worker::dispatch(const Completion& completion) {
@@ -143,13 +176,22 @@ void Worker::drop_stale(const Completion& completion) {
 // --- Connections come and go
 
 void Worker::adopt(AcceptedDescriptor accepted) {
-  ++adopted_;
+  context_.counters.connections_opened.add();
   const auto taken = connections_.take();
-  // The acceptor keeps below the limit, and no worker has fewer slots than that.
-  RC_CHECK(taken.object != nullptr && accepted.listener < context_.listeners.size());
+  RC_CHECK(accepted.listener < context_.listeners.size());
+  if (taken.object == nullptr) return turn_away(accepted.descriptor);
   ClientConnection& connection = *taken.object;
   connection.open(context_, taken.slot, taken.generation, accepted.descriptor, accepted.listener);
-  connection.start(handler_->on_open(connection));
+  connection.start(*handler_);
+}
+
+void Worker::turn_away(int descriptor) {
+  // The acceptor keeps below the limit, and no worker has fewer slots than that: memory is what lacks.
+  RC_CHECK(connections_.taken() < connections_.slots_max());
+  ring_->close_socket(descriptor);
+  connection_count_.fetch_sub(1, std::memory_order_relaxed);
+  context_.counters.connections_closed.add();
+  context_.counters.out_of_memory.add();
 }
 
 void Worker::release_ended() {
@@ -192,12 +234,27 @@ void Worker::on_timer() {
 
 // --- The turn's work
 
+// Memory that several requests need is asked for before the first of them is executed. Returns how many of
+// the ready connections were asked, at least one.
+std::size_t Worker::look_ahead() {
+  std::size_t count = 0;
+  context_.ready.visit_while([&](ClientConnection& connection) {
+    ++count;
+    return connection.look_ahead() && count < kLookaheadMax;
+  });
+  handler_->on_lookahead_end();
+  return count;
+}
+
 // Each connection with input is shown it at least once; those that are back in the list for more come after
 // them.
 void Worker::run_rounds() {
   std::size_t calls = 0;
   std::size_t connections = 0;
+  std::size_t looked_at = 0;
   while (!context_.ready.empty()) {
+    if (looked_at == 0) looked_at = look_ahead();
+    --looked_at;
     ClientConnection& connection = context_.ready.front();
     if (!connection.served_in(context_.turn)) {
       ++connections;

@@ -5,6 +5,7 @@
 //          -> rounds: every connection with input is shown it, those that yield again and again behind the
 //          others
 //          -> on_turn -> one send per connection with output -> release ended connections -> return buffers
+//          -> on_turn_end
 //
 // No thread lives here: run_once() is called by the thread that called begin() (network.cc), or by a test
 // over a simulated ring.
@@ -52,7 +53,7 @@ class Worker {
   // Orderly end; `descriptors` were delivered to this worker in all. Call once.
   void request_stop(std::uint64_t descriptors);
   unsigned index() const { return context_.index; }
-  HandoffPort port() { return {ring_.get(), &queue_}; }
+  HandoffPort port() { return {ring_.get(), &queue_, &context_.counters.connections_closed}; }
   const WorkerCounters& counters() const { return context_.counters; }
   std::uint64_t output_blocks() const { return context_.output.blocks.blocks(); }
   std::uint32_t connection_structures() const { return connections_.built(); }
@@ -72,20 +73,28 @@ class Worker {
 
   // --- For tests, between turns.
   std::uint32_t open_connections() const { return connections_.taken(); }
+  std::uint64_t output_blocks_in_use() const {
+    return output_blocks() - context_.output.blocks.blocks_free();
+  }
   template <typename Visit>
   void for_each_connection(Visit visit) {
     connections_.for_each_taken(visit);
   }
 
  private:
+  bool background_step();
+  void submit_and_wait();
   void reap_all();
+  void hear_silence();
   void dispatch(const Completion& completion);
   void dispatch_to_connection(const Completion& completion);
   void drop_stale(const Completion& completion);
   void dispatch_to_datagram_socket(const Completion& completion);
   void adopt(AcceptedDescriptor accepted);
+  void turn_away(int descriptor);
   void on_wake();
   void on_timer();
+  std::size_t look_ahead();
   void run_rounds();
   void flush_sends();
   void release_ended();
@@ -106,8 +115,8 @@ class Worker {
   std::vector<std::unique_ptr<DatagramSocket>> datagram_sockets_;  // by number; immutable
   std::vector<Completion> batch_;
   const std::uint64_t start_ns_;
-  bool again_ = false;  // on_turn has work left
-  std::uint64_t adopted_ = 0;
+  bool again_ = false;         // on_turn has work left
+  bool submit_apart_ = false;  // as on_turn_end wants it
   std::uint64_t stop_deadline_ns_ = 0;
   std::uint32_t stop_turn_ = 0;
   std::atomic<std::uint32_t> tick_{0};

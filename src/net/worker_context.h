@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/counter.h"
 #include "base/intrusive_list.h"
@@ -26,7 +27,8 @@ struct WorkerCounters {
   Counter yields, idle_kicks;
   Counter receive_buffers_exhausted, receives_paused;
   Counter sends_short, stale_completions;
-  Counter connections_closed;
+  Counter connections_opened, connections_closed;
+  Counter out_of_memory;  // connections ended because the heap had nothing for them
   Counter datagrams_received, datagrams_sent, datagrams_malformed;
   Counter datagram_replies_dropped, datagram_send_errors;
 };
@@ -68,6 +70,8 @@ struct WorkerContext {
   RecvBuffers buffers;
   OutputPool output;
   IdleWheel wheel;
+  // Connections with a silent send in flight; as many as there was room for at first.
+  std::vector<ClientConnection*> silent_senders;
   std::uint32_t turn = 0;
   bool stopping = false;
   WorkerCounters counters;

@@ -76,6 +76,23 @@ bool read_digits(const char* from, const char* to, std::uint32_t& value) {
 
 constexpr std::size_t kCommandBytes = 4;  // "get " and "set "
 
+// Bytes up to the first one that is no part of a plain key: a space, a line end, or a control character.
+// kWindowBytes if there is none before the window or the input ends, which has 16 bytes or more.
+std::size_t find_key_end(const char* key, std::size_t input_bytes) {
+  const __m128i space = _mm_set1_epi8(' ');
+  const auto marks = [&](std::size_t at) {
+    const __m128i bytes = load_16(key + at);
+    return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(bytes, space), bytes)));
+  };
+  const std::size_t size = std::min(input_bytes, kWindowBytes);
+  for (std::size_t at = 0; at + 16 <= size; at += 16) {
+    if (const unsigned found = marks(at); found != 0)
+      return at + static_cast<unsigned>(std::countr_zero(found));
+  }
+  const unsigned found = marks(size - 16);
+  return found == 0 ? kWindowBytes : size - 16 + static_cast<unsigned>(std::countr_zero(found));
+}
+
 bool parse_hot_get(const char* line, const char* end, std::uint64_t spaces, Request& request) {
   const char* const key = line + kCommandBytes;
   if (spaces != 0 || key >= end) return false;
@@ -171,6 +188,17 @@ bool parse_hot_meta(MetaCommand command, const char* line, const char* end, std:
 
 }  // namespace
 
+std::size_t parse_plain_get(std::string_view input, std::string_view& key) {
+  constexpr std::size_t kBytesMin = kCommandBytes + 16;
+  if (input.size() < kBytesMin || std::memcmp(input.data(), "get ", kCommandBytes) != 0) return 0;
+  const char* const begin = input.data() + kCommandBytes;
+  const std::size_t left = input.size() - kCommandBytes;
+  const std::size_t bytes = find_key_end(begin, left);
+  if (bytes == 0 || bytes + 2 > left || begin[bytes] != '\r' || begin[bytes + 1] != '\n') return 0;
+  key = {begin, bytes};
+  return kCommandBytes + bytes + 2;
+}
+
 HotLine parse_hot(std::string_view input, Request& request, MetaRequest& meta) {
   const Marks marks = find_marks(input);
   if (marks.newlines == 0) return {};
@@ -199,6 +227,9 @@ HotLine parse_hot(std::string_view input, Request& request, MetaRequest& meta) {
 #else
 
 // memchr and the general way serve other processors.
+std::size_t parse_plain_get(std::string_view /*input*/, std::string_view& /*key*/) {
+  return 0;
+}
 HotLine parse_hot(std::string_view /*input*/, Request& /*request*/, MetaRequest& /*meta*/) {
   return {};
 }

@@ -10,6 +10,10 @@
 
 namespace ringcached::protocol {
 
+// The line read most, "get <key>" CR LF: its length, and the key in `key`. Zero: it is not that, or it is not
+// plain (short, no control characters, 16 bytes of input behind the word), and nothing is known about it.
+std::size_t parse_plain_get(std::string_view input, std::string_view& key);
+
 struct HotLine {
   std::size_t bytes = 0;  // with its terminator; 0: not such a line
   bool is_meta = false;   // `meta` is filled, else `request`

@@ -9,16 +9,6 @@
 namespace ringcached::protocol {
 namespace {
 
-// "00" to "99": two digits per division.
-constexpr std::array<char, 200> kDigitPairs = [] {
-  std::array<char, 200> pairs{};
-  for (std::size_t i = 0; i < 100; ++i) {
-    pairs[2 * i] = static_cast<char>('0' + i / 10);
-    pairs[2 * i + 1] = static_cast<char>('0' + i % 10);
-  }
-  return pairs;
-}();
-
 constexpr std::array<std::uint64_t, kU64DigitsMax> kPowersOfTen = [] {
   std::array<std::uint64_t, kU64DigitsMax> powers{};
   std::uint64_t power = 1;
@@ -36,6 +26,8 @@ unsigned digit_count(std::uint64_t value) {
   return estimate + (value >= kPowersOfTen[estimate] ? 1U : 0U) + (value == 0 ? 1U : 0U);
 }
 
+}  // namespace
+
 char* write_digits(char* out, std::uint64_t value) {
   char* const end = out + digit_count(value);
   char* cursor = end;
@@ -52,44 +44,8 @@ char* write_digits(char* out, std::uint64_t value) {
   return end;
 }
 
-char* write_header_fields(char* out, std::string_view key, std::uint32_t client_flags, std::uint32_t bytes) {
-  RC_DCHECK(key.size() <= kKeyBytesMax);
-  out = write_text(out, "VALUE ");
-  out = write_text(out, key);
-  *out++ = ' ';
-  out = write_u32(out, client_flags);
-  *out++ = ' ';
-  return write_u32(out, bytes);
-}
-
-}  // namespace
-
-char* write_u32(char* out, std::uint32_t value) {
-  return write_u64(out, value);
-}
-
-char* write_u64(char* out, std::uint64_t value) {
-  // Client flags are nearly always 0 and small counters are common.
-  if (value < 10) {
-    *out = static_cast<char>('0' + value);
-    return out + 1;
-  }
-  return write_digits(out, value);
-}
-
 char* write_number_line(char* out, std::uint64_t value) {
   return write_text(write_u64(out, value), reply::kCrlf);
-}
-
-char* write_value_header(char* out, std::string_view key, std::uint32_t client_flags, std::uint32_t bytes) {
-  return write_text(write_header_fields(out, key, client_flags, bytes), reply::kCrlf);
-}
-
-char* write_value_header_cas(char* out, std::string_view key, std::uint32_t client_flags, std::uint32_t bytes,
-                             std::uint64_t cas) {
-  out = write_header_fields(out, key, client_flags, bytes);
-  *out++ = ' ';
-  return write_text(write_u64(out, cas), reply::kCrlf);
 }
 
 void append_stat(std::string& out, std::string_view name, std::string_view value) {

@@ -3,12 +3,14 @@
 // but for the return codes of the meta commands.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
 
+#include "base/short_copy.h"
 #include "protocol/limits.h"
 
 namespace ringcached::protocol {
@@ -150,13 +152,46 @@ inline char* write_text(char* out, std::string_view text) {
   if (!text.empty()) std::memcpy(out, text.data(), text.size());
   return out + text.size();
 }
-char* write_u32(char* out, std::uint32_t value);
-char* write_u64(char* out, std::uint64_t value);
+// "00" to "99": two digits per division.
+inline constexpr std::array<char, 200> kDigitPairs = [] {
+  std::array<char, 200> pairs{};
+  for (std::size_t i = 0; i < 100; ++i) {
+    pairs[2 * i] = static_cast<char>('0' + i / 10);
+    pairs[2 * i + 1] = static_cast<char>('0' + i % 10);
+  }
+  return pairs;
+}();
+char* write_digits(char* out, std::uint64_t value);
+// Client flags are nearly always 0; small counters and short values are common.
+inline char* write_u64(char* out, std::uint64_t value) {
+  if (value < 10) {
+    *out = static_cast<char>('0' + value);
+    return out + 1;
+  }
+  if (value >= 100) return write_digits(out, value);
+  std::memcpy(out, &kDigitPairs[2 * value], 2);
+  return out + 2;
+}
+inline char* write_u32(char* out, std::uint32_t value) {
+  return write_u64(out, value);
+}
 char* write_number_line(char* out, std::uint64_t value);
 // `key` has at most kKeyBytesMax bytes; `bytes` is the length of the value without its CR LF.
-char* write_value_header(char* out, std::string_view key, std::uint32_t client_flags, std::uint32_t bytes);
-char* write_value_header_cas(char* out, std::string_view key, std::uint32_t client_flags, std::uint32_t bytes,
-                             std::uint64_t cas);
+inline char* write_value_header(char* out, std::string_view key, std::uint32_t client_flags,
+                                std::uint32_t bytes, std::string_view end = reply::kCrlf) {
+  out = write_text(out, "VALUE ");
+  copy_short(out, key.data(), key.size());
+  out += key.size();
+  *out++ = ' ';
+  out = write_u64(out, client_flags);
+  *out++ = ' ';
+  return write_text(write_u64(out, bytes), end);
+}
+inline char* write_value_header_cas(char* out, std::string_view key, std::uint32_t client_flags,
+                                    std::uint32_t bytes, std::uint64_t cas) {
+  out = write_value_header(out, key, client_flags, bytes, " ");
+  return write_text(write_u64(out, cas), reply::kCrlf);
+}
 
 // Appends "STAT <name> <value>\r\n". Not for the hot path.
 void append_stat(std::string& out, std::string_view name, std::string_view value);

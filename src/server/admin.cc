@@ -94,7 +94,10 @@ void flush_after(WorkerContext& worker, std::int64_t delay) {
 void flush_if_due(WorkerContext& worker) {
   CacheTime due = worker.server.flush_due.load(std::memory_order_relaxed);
   if (due == 0 || worker.now() < due) return;
-  if (worker.server.flush_due.compare_exchange_strong(due, 0)) flush_now(worker);
+  worker.latency.begin_step();
+  if (!worker.server.flush_due.compare_exchange_strong(due, 0)) return;
+  flush_now(worker);
+  worker.latency.end_step(Span::kUpkeepFlush);
 }
 
 AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const protocol::Request& request,

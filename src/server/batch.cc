@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/hot_path.h"
+
 namespace ringcached::server {
 namespace {
 
@@ -24,6 +26,21 @@ bool take_block(const Request& request, std::string_view& input) {
   return true;
 }
 
+using Line = protocol::HotLine;
+
+// The first line, if it is a request. parse_text() would look for a hot one, too, but has more to say than is
+// needed here.
+Line parse_line(std::string_view input, protocol::LineScan& scan, protocol::Request& request,
+                protocol::MetaRequest& meta) {
+  if (const Line hot = protocol::parse_hot(input, request, meta); hot.bytes != 0) {
+    scan.searched = 0;
+    return hot;
+  }
+  const protocol::ParseResult parsed = protocol::parse_text(input, scan, request, meta);
+  const bool is_meta = parsed.kind == protocol::ParseKind::kMeta;
+  return {is_meta || parsed.kind == protocol::ParseKind::kRequest ? parsed.consumed : 0, is_meta};
+}
+
 }  // namespace
 
 bool is_simple(const protocol::Request& request, std::size_t input_bytes) {
@@ -38,24 +55,42 @@ bool is_simple(const protocol::MetaRequest& request, std::size_t input_bytes) {
   return keyed && input_bytes >= block_bytes(request);
 }
 
-void Batch::plan(WorkerContext& worker, std::string_view input, protocol::LineScan& scan,
-                 std::size_t requests_max) {
-  size_ = 0;
-  const std::size_t most = std::min(requests_max, kRequestsMax);
-  while (size_ < most && !input.empty()) {
-    Planned& next = planned_[size_];
+std::span<const Batch::Planned> Batch::plan(WorkerContext& worker, std::string_view input,
+                                            protocol::LineScan& scan, std::size_t requests_max) {
+  const std::size_t first = size_;
+  const std::size_t end = first + std::min({requests_max, kRequestsMax, room()});
+  while (size_ < end && plan_one(worker, input, scan)) ++size_;
+  return planned().subspan(first);
+}
+
+// Fills the next place with the front of `input` and drops that.
+bool Batch::plan_one(WorkerContext& worker, std::string_view& input, protocol::LineScan& scan) {
+  if (input.empty()) return false;
+  Planned& next = planned_[size_];
+  std::string_view key;
+  if (const std::size_t bytes = protocol::parse_plain_get(input, key); bytes != 0) {
+    input.remove_prefix(bytes);
+    scan.searched = 0;
+    next.is_plain_get = true;
+    next.line_bytes = bytes;
+  } else {
     protocol::MetaRequest& meta = metas_[size_];
-    const protocol::ParseResult parsed = protocol::parse_text(input, scan, next.request, meta);
-    const bool is_meta = parsed.kind == protocol::ParseKind::kMeta;
-    if (!is_meta && parsed.kind != protocol::ParseKind::kRequest) return;
-    input.remove_prefix(parsed.consumed);
-    if (!(is_meta ? take_block(meta, input) : take_block(next.request, input))) return;
-    next.meta = is_meta ? &meta : nullptr;
-    next.line_bytes = parsed.consumed;
-    next.key = worker.store.key(is_meta ? meta.key() : next.request.key);
-    worker.store.prefetch(next.key);
-    ++size_;
+    const Line line = parse_line(input, scan, next.request, meta);
+    if (line.bytes == 0) return false;
+    input.remove_prefix(line.bytes);
+    if (!(line.is_meta ? take_block(meta, input) : take_block(next.request, input))) return false;
+    next.is_plain_get = false;
+    next.meta = line.is_meta ? &meta : nullptr;
+    next.line_bytes = line.bytes;
+    key = line.is_meta ? meta.key() : next.request.key;
   }
+  next.key = worker.store.key(key);
+  worker.store.prefetch(next.key);
+  return true;
+}
+
+void Batch::prefetch_items(const WorkerContext& worker) const {
+  if (size_ > 1) worker.store.prefetch_items(size_, [this](std::size_t i) { return planned_[i].key; });
 }
 
 }  // namespace ringcached::server

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "protocol/meta.h"
@@ -18,9 +20,13 @@ class Batch {
   // Enough to cover the latency of memory; more would only push the first out of the nearest cache again.
   static constexpr std::size_t kRequestsMax = 16;
 
+  // Of several pipelines.
+  static constexpr std::size_t kRequestsAllMax = 32;
+
   struct Planned {
-    protocol::Request request;
-    const protocol::MetaRequest* meta = nullptr;  // the request, if it is one of these
+    bool is_plain_get = false;                    // get of the key; neither of the two below is filled
+    const protocol::MetaRequest* meta = nullptr;  // the request, if it is one of these ...
+    protocol::Request request;                    // ... else this
     store::Key key;
     std::size_t line_bytes = 0;
   };
@@ -29,17 +35,23 @@ class Batch {
   // from the front of `input`, at most `requests_max` or kRequestsMax; stops before the first other one,
   // which is left to the caller.
   // `scan` is as parse_text leaves it at that point.
-  void plan(WorkerContext& worker, std::string_view input, protocol::LineScan& scan,
-            std::size_t requests_max);
+  // They are put behind those that are there; returns them.
+  std::span<const Planned> plan(WorkerContext& worker, std::string_view input, protocol::LineScan& scan,
+                                std::size_t requests_max);
+  // Asks for the items of all of them, whose buckets plan() has asked for.
+  void prefetch_items(const WorkerContext& worker) const;
+  void clear() { size_ = 0; }
 
   std::size_t size() const { return size_; }
-  const Planned* begin() const { return planned_.data(); }
-  const Planned* end() const { return planned_.data() + size_; }
+  std::size_t room() const { return planned_.size() - size_; }
+  std::span<const Planned> planned() const { return {planned_.data(), size_}; }
 
  private:
-  std::array<Planned, kRequestsMax> planned_;
+  bool plan_one(WorkerContext& worker, std::string_view& input, protocol::LineScan& scan);
+
+  std::array<Planned, kRequestsAllMax> planned_;
   // Apart, because they are large and most pipelines have none.
-  std::array<protocol::MetaRequest, kRequestsMax> metas_;
+  std::array<protocol::MetaRequest, kRequestsAllMax> metas_;
   std::size_t size_ = 0;
 };
 

@@ -42,12 +42,13 @@ BinarySession::Step BinarySession::on_batch(Output& output, std::string_view inp
   BinaryBatch& batch = *worker_.binary_batch;
   batch.plan(worker_, input, access(), share);
   if (batch.size() > 1) {
-    for (const BinaryBatch::Planned& planned : batch) worker_.store.prefetch_item(planned.key);
+    worker_.store.prefetch_items(batch.size(), [&](std::size_t i) { return batch.begin()[i].key; });
   }
   std::size_t used = 0;
   for (const BinaryBatch::Planned& planned : batch) {
     const std::string_view value = input.substr(used + planned.request_bytes, planned.request.value_bytes);
     execute_binary(worker_, output, planned.request, planned.key, value);
+    worker_.latency.count(kind_of(planned.request.command));
     used += planned.request_bytes + planned.request.value_bytes;
   }
   return {.used = used, .requests = static_cast<unsigned>(batch.size())};
@@ -78,6 +79,21 @@ BinarySession::Step BinarySession::on_header(Connection& connection, Output& out
 BinarySession::Step BinarySession::on_request(Connection& connection, Output& output,
                                               const BinaryRequest& request, std::size_t request_bytes,
                                               std::string_view rest) {
+  if (protocol::is_binary_storage(request.command)) {
+    const Step value = begin_value(output, request, rest);
+    return {.used = request_bytes + value.used, .wait = value.wait};
+  }
+  // Measured apart from the requests around it, which are short.
+  worker_.latency.end_run();
+  const Step step = on_administration(connection, output, request, request_bytes, rest);
+  worker_.latency.count(CommandKind::kOther);
+  worker_.latency.end_run();
+  return step;
+}
+
+BinarySession::Step BinarySession::on_administration(Connection& connection, Output& output,
+                                                     const BinaryRequest& request, std::size_t request_bytes,
+                                                     std::string_view rest) {
   switch (request.command) {
     case BinaryCommand::kNoop:
       answer_binary_success(output, request.header, 0);
@@ -97,10 +113,8 @@ BinarySession::Step BinarySession::on_request(Connection& connection, Output& ou
     case BinaryCommand::kSaslAuth:
     case BinaryCommand::kSaslStep:
       return on_sasl(connection, output, request, request_bytes, rest);
-    default: {
-      const Step value = begin_value(output, request, rest);
-      return {.used = request_bytes + value.used, .wait = value.wait};
-    }
+    default:
+      break;
   }
   return {.used = request_bytes};
 }
@@ -189,6 +203,7 @@ BinarySession::Step BinarySession::on_value(Output& output, std::string_view inp
 }
 
 void BinarySession::end_value(std::uint32_t swallow) {
+  worker_.latency.count(kind_of(value_->command.command));
   value_.reset();
   swallow_bytes_ = swallow;
 }

@@ -41,6 +41,8 @@ class BinarySession final : public DialectSession {
   Step on_header(Connection& connection, Output& output, std::string_view input);
   Step on_request(Connection& connection, Output& output, const protocol::BinaryRequest& request,
                   std::size_t request_bytes, std::string_view rest);
+  Step on_administration(Connection& connection, Output& output, const protocol::BinaryRequest& request,
+                         std::size_t request_bytes, std::string_view rest);
   Step begin_value(Output& output, const protocol::BinaryRequest& request, std::string_view input);
   Step on_value(Output& output, std::string_view input);
   Step on_swallow(std::string_view input);

@@ -8,6 +8,7 @@
 #include "server/item_dump.h"
 #include "server/stats_classes.h"
 #include "server/stats_groups.h"
+#include "server/stats_nodes.h"
 #include "server/stats_table.h"
 
 namespace ringcached::server {
@@ -74,6 +75,12 @@ std::unique_ptr<DumpSource> answer_binary_stat(WorkerContext& worker, Output& ou
     items_stats(server, packets);
   } else if (group == "slabs") {
     slabs_stats(server, packets);
+  } else if (group == "workers") {
+    workers_stats(server, packets);
+  } else if (group == "numa") {
+    node_stats(server, packets);
+  } else if (group == "latency") {
+    server.latency.write(packets);
   } else if (group == "sizes" && server.config.stats.track_sizes) {
     return std::make_unique<BinarySizes>(worker, request.header);
   } else if (group == "sizes") {

@@ -4,6 +4,7 @@
 
 #include "server/batch.h"
 #include "server/binary_batch.h"
+#include "server/lookahead.h"
 
 namespace ringcached::server {
 namespace {
@@ -23,6 +24,7 @@ ServerContext::ServerContext(const config::Config& configuration, Log& process_l
       store(item_store),
       live(configuration),
       prefixes(delimiter_of(configuration), configuration.stats.detail_enabled),
+      latency(configuration.stats.latency_histograms),
       events(item_store.threads_max(), configuration.commands.worker_logbuf_bytes,
              configuration.commands.watcher_logbuf_bytes) {
   store.observe_evictions(&events);
@@ -39,8 +41,10 @@ WorkerContext::WorkerContext(ServerContext& server_context, store::StoreThread& 
       thread(store_thread),
       counters(cells),
       prefixes(server_context.prefixes.attach()),
+      latency(server_context.latency),
       requests_per_turn(static_cast<unsigned>(std::max(1, server_context.config.network.requests_per_turn))),
       batch(std::make_unique<Batch>()),
+      lookahead(std::make_unique<Lookahead>()),
       binary_batch(std::make_unique<BinaryBatch>()) {}
 
 WorkerContext::~WorkerContext() = default;

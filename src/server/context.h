@@ -13,6 +13,7 @@
 #include "server/counters.h"
 #include "server/crawler.h"
 #include "server/event_log.h"
+#include "server/latency.h"
 #include "server/live_settings.h"
 #include "server/prefix_stats.h"
 #include "server/stats_baseline.h"
@@ -51,12 +52,14 @@ struct ServerContext {
   LiveSettings live;
   Crawler crawler;
   PrefixStats prefixes;
+  LatencyBook latency;
   // What watchers are told. Any thread.
   EventLog events;
 };
 
 class Batch;
 class BinaryBatch;
+class Lookahead;
 class WatchSession;
 
 // One worker's. Used on its thread only.
@@ -69,9 +72,11 @@ struct WorkerContext {
   store::StoreThread& thread;
   WorkerCounters& counters;
   PrefixTable& prefixes;  // counted in while server.prefixes.enabled()
+  WorkerLatency latency;
   unsigned requests_per_turn;
   // Scratch space of the session at work (batch.h, binary_batch.h).
   std::unique_ptr<Batch> batch;
+  std::unique_ptr<Lookahead> lookahead;
   std::unique_ptr<BinaryBatch> binary_batch;
   // The client whose input is being handled, for what is told to watchers. Set by every session.
   const Connection* client = nullptr;

@@ -67,7 +67,7 @@ inline constexpr std::array kClassCountNames = {"get_hits",  "cmd_set",  "delete
 inline constexpr std::size_t kClassCounts = kClassCountNames.size();
 
 // One worker's cells. Written by the worker, read by any thread.
-class WorkerCounters {
+class alignas(64) WorkerCounters {
  public:
   void add(Count counter, std::uint64_t n = 1) { commands_[static_cast<std::size_t>(counter)].add(n); }
   void add(ClassCount counter, unsigned slab_class) {

@@ -33,6 +33,16 @@ class DialectSession : public ConnectionHandler {
   Consumed converse(WorkerContext& worker, Connection& connection, std::span<const char> data,
                     TakeStep&& take_step) {
     worker.client = &connection;
+    worker.latency.begin_input(connection.others_waiting());
+    const Consumed consumed = take_steps(worker, connection, data, take_step);
+    worker.latency.end_run();
+    return consumed;
+  }
+
+ private:
+  template <typename TakeStep>
+  Consumed take_steps(WorkerContext& worker, Connection& connection, std::span<const char> data,
+                      TakeStep& take_step) {
     const bool traced = traces(worker);
     const std::string_view input(data.data(), data.size());
     std::size_t used = 0;

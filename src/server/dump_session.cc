@@ -5,7 +5,10 @@
 namespace ringcached::server {
 
 Next DumpSession::on_produce(Connection& connection) {
-  return source_->produce(connection.output()) ? Next::kProduce : Next::kHandOver;
+  worker_.latency.begin_input(connection.others_waiting());
+  const bool more = source_->produce(connection.output());
+  worker_.latency.end_run();
+  return more ? Next::kProduce : Next::kHandOver;
 }
 
 std::unique_ptr<ConnectionHandler> DumpSession::successor() {

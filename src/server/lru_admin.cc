@@ -31,7 +31,6 @@ std::string_view keep_only(const WorkerContext& worker, std::string_view command
 
 constexpr std::string_view kQueuesReason = "eviction is S3-FIFO or, with --eviction lru, one queue";
 constexpr std::string_view kPaceReason = "the reaper of expired items paces itself";
-constexpr std::string_view kMoverReason = "pages move by eviction age at a pace of their own";
 
 std::string_view reply_of(store::Store::PageMove move) {
   using PageMove = store::Store::PageMove;
@@ -143,10 +142,12 @@ std::string_view execute_slabs(WorkerContext& worker, std::string_view arguments
       return reply::kOk;
     case SlabsCommand::Action::kRatio:
       live.automove_ratio.store(command.real, kRelaxed);
-      return keep_only(worker, "slabs automove ratio", kMoverReason);
+      worker.store.set_automove_ratio(command.real);
+      return reply::kOk;
     case SlabsCommand::Action::kWindow:
       live.automove_window.store(command.number, kRelaxed);
-      return keep_only(worker, "slabs automove window", kMoverReason);
+      worker.store.set_automove_window(command.number);
+      return reply::kOk;
     case SlabsCommand::Action::kFreeRatio:
       return reply::kOk;  // of the flash tier, which there is none of: nothing shows it
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "store/expiry.h"
 
@@ -185,14 +186,27 @@ BackgroundFigures background_figures(const WorkerContext& worker) {
   return {counters.reaper_checked.get(), counters.reaper_reclaimed.get(), counters.pages_moved.get()};
 }
 
+namespace {
+
+void report_page_move(WorkerContext& worker, const store::StoreThread::PageMove& move) {
+  record(
+      worker, {.stream = EventStream::kSystem},
+      "type=slab_move src=" + std::to_string(move.from) + " dst=" + std::to_string(move.to) + " state=done");
+}
+
+}  // namespace
+
 void report_pages_moved(WorkerContext& worker, const BackgroundFigures& before) {
   if (!worker.server.events.wants(EventStream::kSystem)) return;
-  const auto move = worker.thread.last_page_move();
   for (std::uint64_t i = before.pages_moved; i < background_figures(worker).pages_moved; ++i) {
-    record(worker, {.stream = EventStream::kSystem},
-           "type=slab_move src=" + std::to_string(move.from) + " dst=" + std::to_string(move.to) +
-               " state=done");
+    report_page_move(worker, worker.thread.last_page_move());
   }
+}
+
+void report_own_page_moves(WorkerContext& worker, std::uint64_t& told) {
+  if (!worker.server.events.wants(EventStream::kSystem)) return;
+  const store::StoreThread::PageMoves moves = worker.thread.own_page_moves();
+  if (std::exchange(told, moves.count) != moves.count) report_page_move(worker, moves.last);
 }
 
 void report_pass(WorkerContext& worker, const BackgroundFigures& before, CacheTime seconds) {

@@ -27,6 +27,14 @@ inline void report_lookup(WorkerContext& worker, std::string_view key, store::Lo
   }
 }
 
+// The same of a hit.
+inline void report_hit(WorkerContext& worker, std::string_view key, std::uint32_t value_bytes,
+                       unsigned slab_class) {
+  if (worker.server.events.wants(EventStream::kFetchers)) [[unlikely]] {
+    detail::report_lookup(worker, key, {store::Lookup::kHit, value_bytes, slab_class});
+  }
+}
+
 // After touch, arithmetic, or a removal that leaves the item: the item they found.
 inline void report_found(WorkerContext& worker, std::string_view key) {
   if (worker.server.events.wants(EventStream::kFetchers)) [[unlikely]] {
@@ -76,6 +84,8 @@ struct BackgroundFigures {
 };
 BackgroundFigures background_figures(const WorkerContext& worker);
 void report_pages_moved(WorkerContext& worker, const BackgroundFigures& before);
+// The pages that moved in the worker's memory because it needed some; one line tells of the last.
+void report_own_page_moves(WorkerContext& worker, std::uint64_t& told);
 // A pass over the worker's items is through. `seconds`: how long it took.
 void report_pass(WorkerContext& worker, const BackgroundFigures& before, CacheTime seconds);
 

@@ -21,6 +21,20 @@ struct TextHeader {
   }
 };
 
+// A get of one key: the END follows at once.
+struct WholeGetHeader {
+  static constexpr std::size_t kBytesMax = protocol::kValueHeaderBytesMax;
+  static constexpr std::string_view kEnd = "\r\nEND\r\n";
+
+  std::string_view key;
+
+  bool with_value(const store::ItemInfo&) const { return true; }
+  char* write(char* out, const store::ItemInfo& info) const {
+    return protocol::write_value_header(out, key, info.client_flags, info.value_bytes);
+  }
+};
+static_assert(WholeGetHeader::kEnd.ends_with(protocol::reply::kEnd));
+
 }  // namespace
 
 void append_pinned(store::Store& items, Output& output, store::Pin&& pin) {
@@ -38,17 +52,17 @@ void count_dead(WorkerCounters& counters, store::Lookup lookup) {
   if (lookup == store::Lookup::kFlushed) counters.add(Count::kGetFlushed);
 }
 
-void count_hit(WorkerCounters& counters, bool touch, unsigned slab_class) {
-  counters.add(touch ? Count::kTouchHits : Count::kGetHits);
-  counters.add(touch ? ClassCount::kTouchHits : ClassCount::kGetHits, slab_class);
-}
-
 void count_retrieval(WorkerCounters& counters, const Retrieval& retrieval, store::Lookup lookup,
                      unsigned slab_class) {
   counters.add(retrieval.touch ? Count::kCmdTouch : Count::kCmdGet);
   if (lookup == store::Lookup::kHit) return count_hit(counters, retrieval.touch, slab_class);
   counters.add(retrieval.touch ? Count::kTouchMisses : Count::kGetMisses);
   count_dead(counters, lookup);
+}
+
+void retrieve_whole(WorkerContext& worker, Output& output, const store::Key& key) {
+  if (!retrieve_behind(worker, output, key, {}, WholeGetHeader{key.bytes}))
+    output.append(protocol::reply::kEnd);
 }
 
 void retrieve(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval) {

@@ -195,6 +195,7 @@ class Process {
       log_.write(LogLevel::kError, change.reloadable ? "reloaded " + what : "needs a restart: " + what);
     }
     log_.set_verbosity(static_cast<int>(run->config.process.verbosity));
+    server_->reload(run->config);
   }
 
   const config::Config& config_;

@@ -10,18 +10,22 @@
 #include "base/topology.h"
 #include "protocol/reply.h"
 #include "server/context.h"
+#include "server/placement.h"
 #include "server/worker.h"
 #include "store/store.h"
 
 namespace ringcached::server {
 namespace {
 
-NetworkOptions network_options(const config::Config& config) {
+NetworkOptions network_options(const config::Config& config, const NodePlacement& placement) {
   NetworkOptions options;
   options.listeners = config.listeners;
   options.workers = config.threads.workers;
   options.pin_workers = config.threads.pin;
+  options.worker_cpus = placement.worker_cpus;
+  options.worker_nodes = placement.memory_nodes;
   options.handoff = config.io.handoff;
+  options.placement = config.threads.placement;
   options.io_backend = config.io.backend;
   options.io_level = config.io.level;
   options.connections_max = static_cast<unsigned>(config.network.connections_max);
@@ -38,7 +42,13 @@ NetworkOptions network_options(const config::Config& config) {
   return options;
 }
 
-store::Options store_options(const config::Config& config, unsigned threads) {
+store::LargePages large_pages(const config::MemoryConfig& memory) {
+  if (!memory.large_pages) return store::LargePages::kNone;
+  return memory.large_page_kind == config::LargePageKind::kExplicit ? store::LargePages::kExplicit
+                                                                    : store::LargePages::kTransparent;
+}
+
+store::Options store_options(const config::Config& config, const NodePlacement& placement, unsigned threads) {
   store::Options options;
   options.memory_limit_bytes = config.memory.limit_bytes;
   // cache_memlimit may go up to all there is. Reserving costs address space only.
@@ -51,10 +61,12 @@ store::Options store_options(const config::Config& config, unsigned threads) {
   options.cas = config.store.cas_enabled;
   options.lru = config.store.eviction == config::Eviction::kLru;
   if (config.store.hash_power_init != 0) options.index_power_initial = config.store.hash_power_init;
-  options.large_pages = config.memory.large_pages;
-  options.nodes = config.threads.numa == config::Numa::kAuto ? node_count() : 1;
+  options.large_pages = large_pages(config.memory);
+  options.nodes = placement.nodes_of(threads);
   options.slab_reassign = config.store.slab_reassign;
   options.slab_automove = config.store.slab_automove != 0;
+  options.slab_automove_ratio = config.store.slab_automove_ratio;
+  options.slab_automove_window = config.store.slab_automove_window;
   return options;
 }
 
@@ -64,12 +76,16 @@ class ServerImpl final : public Server, private NetworkHandler {
       : config_(config), log_(log), authentication_(authentication), clock_(system_clock()) {}
 
   Status build(std::function<void()> request_stop) {
-    auto network = Network::create(network_options(config_), *this);
+    placement_ = place_workers(config_.threads, cpu_sites(allowed_cpus()));
+    auto network = Network::create(network_options(config_, placement_), *this);
     if (!network) return network.status();
     network_ = std::move(network.value());
-    auto items = store::Store::create(store_options(config_, network_->workers()));
+    auto items = store::Store::create(store_options(config_, placement_, network_->workers()));
     if (!items) return items.status();
     store_ = std::move(items.value());
+    for (const Status& refusal : store_->refusals()) {
+      log_.write(LogLevel::kError, "warning: " + refusal.message() + "; going on without");
+    }
     context_ = std::make_unique<ServerContext>(config_, log_, clock_, *store_);
     context_->network = network_.get();
     authentication_.set_workers(network_->workers());
@@ -85,16 +101,20 @@ class ServerImpl final : public Server, private NetworkHandler {
   void stop() override { network_->stop(); }
   void join() override { network_->join(); }
   Network& network() override { return *network_; }
+  void reload(const config::Config& config) override {
+    context_->latency.set_mode(config.stats.latency_histograms);
+  }
 
  private:
   std::unique_ptr<WorkerHandler> make_worker(unsigned worker) override {
-    return std::make_unique<Worker>(*context_, *context_->counters[worker]);
+    return std::make_unique<Worker>(*context_, *context_->counters[worker], placement_.node_of(worker));
   }
 
   const config::Config& config_;
   Log& log_;
   Authentication& authentication_;
   CacheClock clock_;
+  NodePlacement placement_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ServerContext> context_;
   std::unique_ptr<Network> network_;  // last: its connections hold pins into the store

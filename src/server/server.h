@@ -28,6 +28,8 @@ class Server {
   virtual void stop() = 0;
   virtual void join() = 0;
   virtual Network& network() = 0;
+  // Takes over what of `config` can change while serving, but for what is not the server's. Any thread.
+  virtual void reload(const config::Config& config) = 0;
 };
 
 }  // namespace ringcached::server

@@ -42,6 +42,17 @@ void connections_stats(ServerContext& server, const Connection& asking, StatSink
   }
 }
 
+void workers_stats(ServerContext& server, StatSink& sink) {
+  unsigned worker = 0;
+  for (const WorkerStats& share : server.network->stats().workers) {
+    const std::string prefix = std::to_string(worker++) + ":";
+    sink.stat(prefix + "curr_connections", share.current_connections);
+    sink.stat(prefix + "total_connections", share.total_connections);
+    sink.stat(prefix + "bytes_read", share.bytes_read);
+    sink.stat(prefix + "bytes_written", share.bytes_written);
+  }
+}
+
 void sizes_untracked_stats(StatSink& sink) {
   sink.stat("sizes_status", std::string_view("disabled"));
 }

@@ -14,5 +14,7 @@ void settings_stats(ServerContext& server, StatSink& sink);
 void sizes_untracked_stats(StatSink& sink);
 // `asking` is shown as the connection that is at work.
 void connections_stats(ServerContext& server, const Connection& asking, StatSink& sink);
+// The share of each worker thread; a group of ringcached's own.
+void workers_stats(ServerContext& server, StatSink& sink);
 
 }  // namespace ringcached::server

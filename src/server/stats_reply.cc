@@ -9,6 +9,7 @@
 #include "server/lru_admin.h"
 #include "server/stats_classes.h"
 #include "server/stats_groups.h"
+#include "server/stats_nodes.h"
 #include "server/stats_table.h"
 
 namespace ringcached::server {
@@ -60,8 +61,14 @@ bool write_group(ServerContext& server, const Connection& connection, std::strin
     items_stats(server, lines);
   } else if (group == "slabs") {
     slabs_stats(server, lines);
+  } else if (group == "numa") {
+    node_stats(server, lines);
+  } else if (group == "latency") {
+    server.latency.write(lines);
   } else if (group == "conns") {
     connections_stats(server, connection, lines);
+  } else if (group == "workers") {
+    workers_stats(server, lines);
   } else if (group == "sizes" && !server.config.stats.track_sizes) {
     sizes_untracked_stats(lines);
   } else if (group != "extstore") {

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <span>
@@ -67,6 +68,14 @@ bool maintainer_on(const Snapshot& s) {
 bool udp_on(const Snapshot& s) {
   return s.config->network.udp_port != 0;
 }
+std::uint64_t worker_connections_min(const Snapshot& s) {
+  const auto least = std::ranges::min_element(s.network.workers, {}, &WorkerStats::current_connections);
+  return least == s.network.workers.end() ? 0 : least->current_connections;
+}
+std::uint64_t worker_connections_max(const Snapshot& s) {
+  const auto most = std::ranges::max_element(s.network.workers, {}, &WorkerStats::current_connections);
+  return most == s.network.workers.end() ? 0 : most->current_connections;
+}
 constexpr Row only(bool (*shown)(const Snapshot&), Row row) {
   row.shown = shown;
   return row;
@@ -106,7 +115,7 @@ constexpr Row kConnectionRows[] = {
     only([](const Snapshot& s) { return s.config->network.refuse_fast; },
          network<&NetworkStats::rejected_connections>("rejected_connections")),
     state("connection_structures", [](const Snapshot& s) { return s.network.connection_structures; }),
-    constant_zero("response_obj_oom"),
+    network<&NetworkStats::connections_out_of_memory>("response_obj_oom"),
     state("response_obj_count", [](const Snapshot& s) { return s.network.output_blocks; }),
     state("response_obj_bytes", [](const Snapshot& s) { return s.network.output_block_bytes; }),
     state("read_buf_count", [](const Snapshot& s) { return s.network.receive_buffers; }),
@@ -146,8 +155,8 @@ constexpr Row kServerRows[] = {
 constexpr Row kBackgroundRows[] = {
     only(reassign_on, constant_zero("slab_reassign_rescues")),
     only(reassign_on, constant_zero("slab_reassign_chunk_rescues")),
-    only(reassign_on, constant_zero("slab_reassign_inline_reclaim")),
-    only(reassign_on, constant_zero("slab_reassign_busy_items")),
+    only(reassign_on, items<&store::StoreStats::moved_reclaimed>("slab_reassign_inline_reclaim")),
+    only(reassign_on, items<&store::StoreStats::moved_busy>("slab_reassign_busy_items")),
     only(reassign_on, constant_zero("slab_reassign_busy_deletes")),
     only(reassign_on, constant_zero("slab_reassign_busy_nomem")),
     only(reassign_on,
@@ -191,6 +200,10 @@ constexpr Row kItemRows[] = {
 // What only ringcached can tell; behind memcached's lines, so that position-minded tools are not disturbed.
 constexpr Row kOwnRows[] = {
     state("page_bytes", [](const Snapshot& s) -> std::uint64_t { return s.store.page_bytes_used; }),
+    state("page_bytes_resident",
+          [](const Snapshot& s) -> std::uint64_t { return s.store.page_bytes_resident; }),
+    state("queue_bytes", [](const Snapshot& s) -> std::uint64_t { return s.store.queue_bytes; }),
+    items<&store::StoreStats::moved_evicted>("page_move_evictions"),
     items<&store::StoreStats::in_place_overwrites>("in_place_overwrites"),
     items<&store::StoreStats::read_retries>("read_retries"),
     items<&store::StoreStats::read_locked>("read_locked"),
@@ -201,6 +214,8 @@ constexpr Row kOwnRows[] = {
     network<&NetworkStats::stale_completions>("stale_completions"),
     network<&NetworkStats::accept_errors>("accept_errors"),
     network<&NetworkStats::handoff_retries>("handoff_retries"),
+    state("worker_connections_min", worker_connections_min),
+    state("worker_connections_max", worker_connections_max),
     only(udp_on, network<&NetworkStats::datagrams_received>("udp_datagrams_received")),
     only(udp_on, network<&NetworkStats::datagrams_sent>("udp_datagrams_sent")),
     only(udp_on, network<&NetworkStats::datagrams_malformed>("udp_datagrams_malformed")),
@@ -263,6 +278,7 @@ void reset_stats(ServerContext& server) {
   server.baseline.set(std::move(values));
   reset_class_stats(server);
   server.prefixes.reset();
+  server.latency.reset();
 }
 
 }  // namespace ringcached::server

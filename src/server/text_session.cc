@@ -58,24 +58,45 @@ TextSession::Step TextSession::step(Connection& connection, Output& output, std:
   return {.close = true};
 }
 
-// Usually the whole pipeline: everything there is to parse is parsed, and the memory it needs is asked for in
-// two steps (bucket, item), before the first request is executed.
-TextSession::Step TextSession::on_batch(Output& output, std::string_view input, unsigned share) {
+bool TextSession::on_lookahead(std::span<const char> input) {
+  planned_ahead_ = Lookahead::kNone;
+  // A line that has begun to come is not looked at again.
+  if (state_ != State::kLine || scan_.searched != 0) return true;
+  planned_ahead_ = worker_.lookahead->add(worker_, this, {input.data(), input.size()});
+  return !worker_.lookahead->full();
+}
+
+std::span<const Batch::Planned> TextSession::plan(std::string_view input, unsigned share) {
+  const auto ahead = worker_.lookahead->take(planned_ahead_, this, input.data());
+  if (!ahead.empty()) return ahead.first(std::min<std::size_t>(ahead.size(), share));
   Batch& batch = *worker_.batch;
-  batch.plan(worker_, input, scan_, share);
-  if (batch.size() > 1) {
-    for (const Batch::Planned& planned : batch) worker_.store.prefetch_item(planned.key);
-  }
+  batch.clear();
+  const auto planned = batch.plan(worker_, input, scan_, share);
+  batch.prefetch_items(worker_);
+  return planned;
+}
+
+// Usually the whole pipeline: everything there is to parse is parsed, and the memory it needs is asked for in
+// three steps (bucket, item, or overflow bucket and then item), before the first request is executed.
+TextSession::Step TextSession::on_batch(Output& output, std::string_view input, unsigned share) {
+  std::span<const Batch::Planned> batch = plan(input, share);
   std::size_t used = 0;
   for (const Batch::Planned& planned : batch) {
     used += planned.line_bytes;
-    if (planned.meta != nullptr) {
+    if (planned.is_plain_get) {
+      worker_.latency.count(CommandKind::kGet);
+      retrieve_whole(worker_, output, planned.key);
+    } else if (planned.meta != nullptr) {
+      worker_.latency.count(kind_of(planned.meta->command));
       if (planned.meta->command == protocol::MetaCommand::kSet) {
         used += store_whole(output, *planned.meta, planned.key, input.substr(used));
       } else {
         execute_meta(worker_, *planned.meta, planned.key, output);
       }
-    } else if (protocol::is_storage(planned.request.command)) {
+      continue;
+    }
+    worker_.latency.count(kind_of(planned.request.command));
+    if (protocol::is_storage(planned.request.command)) {
       used += store_whole(output, planned.request, planned.key, input.substr(used));
     } else {
       retrieve(worker_, output, planned.key, retrieval_of(worker_, planned.request));
@@ -116,6 +137,7 @@ TextSession::Step TextSession::on_line(Connection& connection, Output& output, s
       if (parsed.swallow > 0) {
         swallow(parsed.swallow, reply);
       } else {
+        worker_.latency.count(CommandKind::kOther);
         output.append(reply);
       }
       return {.used = parsed.consumed};
@@ -154,6 +176,27 @@ TextSession::Step TextSession::on_request(Connection& connection, Output& output
     case Command::kTouch:
       execute_touch(worker_, request, output);
       break;
+    default:
+      return on_administration(connection, output, request, line_bytes);
+  }
+  worker_.latency.count(kind_of(request.command));
+  return {.used = line_bytes};
+}
+
+// Measured apart from the requests around it, which are short.
+TextSession::Step TextSession::on_administration(Connection& connection, Output& output,
+                                                 const protocol::Request& request, std::size_t line_bytes) {
+  worker_.latency.end_run();
+  const Step step = administer(connection, output, request, line_bytes);
+  worker_.latency.count(CommandKind::kOther);
+  worker_.latency.end_run();
+  return step;
+}
+
+TextSession::Step TextSession::administer(Connection& connection, Output& output,
+                                          const protocol::Request& request, std::size_t line_bytes) {
+  using protocol::Command;
+  switch (request.command) {
     case Command::kWatch:
       return {.used = line_bytes, .hand_over = begin_watch(worker_, output, request.arguments)};
     case Command::kQuit:
@@ -165,7 +208,6 @@ TextSession::Step TextSession::on_request(Connection& connection, Output& output
               .hand_over = outcome == AdminOutcome::kHandOver};
     }
   }
-  return {.used = line_bytes};
 }
 
 TextSession::Step TextSession::on_meta(Output& output, const protocol::MetaRequest& request,
@@ -174,13 +216,16 @@ TextSession::Step TextSession::on_meta(Output& output, const protocol::MetaReque
   const store::Key key = keyed ? worker_.store.key(request.key()) : store::Key();
   if (request.command != protocol::MetaCommand::kSet) {
     execute_meta(worker_, request, key, output);
+    worker_.latency.count(kind_of(request.command));
     return {.used = line_bytes};
   }
   const std::string_view block = input.substr(line_bytes);
   if (is_simple(request, block.size())) {
+    worker_.latency.count(CommandKind::kMetaSet);
     return {.used = line_bytes + store_whole(output, request, key, block)};
   }
-  auto upload = std::make_unique<TextUpload>(worker_, storing_of(worker_, request, key));
+  auto upload =
+      std::make_unique<TextUpload>(worker_, storing_of(worker_, request, key), CommandKind::kMetaSet);
   upload->meta = std::make_unique<KeptMetaLine>(input.substr(0, line_bytes));
   return begin_upload(output, std::move(upload), block, line_bytes);
 }
@@ -190,6 +235,7 @@ TextSession::Step TextSession::begin_retrieval(Output& output, const protocol::R
   const Retrieval retrieval = retrieval_of(worker_, request);
   retrieve(worker_, output, worker_.store.key(request.key), retrieval);
   if (request.arguments.empty()) {
+    worker_.latency.count(kind_of(request.command));
     output.append(protocol::reply::kEnd);
     return {.used = line_bytes};
   }
@@ -218,9 +264,10 @@ TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
     worker_.store.prefetch(keys[count++]);
   }
   const std::span<const store::Key> group(keys.data(), count);
-  for (const store::Key& key : group) worker_.store.prefetch_item(key);
+  worker_.store.prefetch_items(count, [&](std::size_t i) { return keys[i]; });
   for (const store::Key& key : group) retrieve(worker_, output, key, retrieval_);
   if (line_ended) {
+    worker_.latency.count(retrieval_.touch ? CommandKind::kGat : CommandKind::kGet);
     output.append(protocol::reply::kEnd);
     state_ = State::kLine;
   }
@@ -231,11 +278,13 @@ TextSession::Step TextSession::begin_storage(Output& output, const protocol::Req
                                              std::string_view input, std::size_t line_bytes) {
   const std::string_view block = input.substr(line_bytes);
   const store::Key key = worker_.store.key(request.key);
+  const CommandKind kind = kind_of(request.command);
   if (is_simple(request, block.size())) {
+    worker_.latency.count(kind);
     return {.used = line_bytes + store_whole(output, request, key, block)};
   }
   worker_.count_prefix_set(key.bytes);
-  auto upload = std::make_unique<TextUpload>(worker_, storing_of(worker_, request, key));
+  auto upload = std::make_unique<TextUpload>(worker_, storing_of(worker_, request, key), kind);
   upload->noreply = request.noreply;
   return begin_upload(output, std::move(upload), block, line_bytes);
 }
@@ -253,6 +302,7 @@ TextSession::Step TextSession::on_upload(Output& output, std::string_view input)
   const StorageOutcome outcome = upload_->upload.on_bytes(input);
   if (!outcome.finished) return {.used = outcome.consumed, .wait = true};
   const std::unique_ptr<TextUpload> done = std::move(upload_);
+  worker_.latency.count(done->kind);
   state_ = State::kLine;
   if (outcome.swallow > 0) {
     swallow(outcome.swallow, done->noreply ? std::string_view() : outcome.fault);

@@ -9,6 +9,7 @@
 #include "ringcached/network.h"
 #include "server/context.h"
 #include "server/dialect_session.h"
+#include "server/lookahead.h"
 #include "server/meta_storage.h"
 #include "server/retrieval.h"
 #include "server/storage.h"
@@ -20,6 +21,7 @@ class TextSession final : public DialectSession {
   explicit TextSession(WorkerContext& worker) : worker_(worker) {}
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  bool on_lookahead(std::span<const char> input) override;
   bool between_requests() const override { return state_ == State::kLine; }
   std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
@@ -32,17 +34,24 @@ class TextSession final : public DialectSession {
   };
   // A storage command and what its reply depends on.
   struct TextUpload {
-    TextUpload(WorkerContext& worker, const Storing& storing) : upload(worker, storing) {}
+    TextUpload(WorkerContext& worker, const Storing& storing, CommandKind command)
+        : upload(worker, storing), kind(command) {}
     Upload upload;
+    CommandKind kind;
     bool noreply = false;
     std::unique_ptr<KeptMetaLine> meta;  // of ms
   };
 
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
+  std::span<const Batch::Planned> plan(std::string_view input, unsigned share);
   Step on_batch(Output& output, std::string_view input, unsigned share);
   Step on_line(Connection& connection, Output& output, std::string_view input);
   Step on_request(Connection& connection, Output& output, const protocol::Request& request,
                   std::string_view input, std::size_t line_bytes);
+  Step on_administration(Connection& connection, Output& output, const protocol::Request& request,
+                         std::size_t line_bytes);
+  Step administer(Connection& connection, Output& output, const protocol::Request& request,
+                  std::size_t line_bytes);
   Step on_meta(Output& output, const protocol::MetaRequest& request, std::string_view input,
                std::size_t line_bytes);
   Step on_keys(Output& output, std::string_view input);
@@ -67,6 +76,7 @@ class TextSession final : public DialectSession {
   std::string_view deferred_reply_;
   Retrieval retrieval_;
   State state_ = State::kLine;
+  Lookahead::Ticket planned_ahead_ = Lookahead::kNone;
 };
 
 }  // namespace ringcached::server

@@ -1,6 +1,7 @@
 #include "server/upkeep.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace ringcached::server {
 namespace {
@@ -10,11 +11,31 @@ namespace {
 constexpr std::size_t kChunksPerStep = 256;
 constexpr std::size_t kChunksPerTick = 128 * 1024;
 
+class Timing final : public store::MaintenanceObserver {
+ public:
+  explicit Timing(WorkerLatency& latency) : latency_(latency) {}
+  void on_begin() override { latency_.begin_step(); }
+  void on_end(store::Maintenance part) override {
+    switch (part) {
+      case store::Maintenance::kPages:
+        return latency_.end_step(Span::kUpkeepPages);
+      case store::Maintenance::kIndex:
+        return latency_.end_step(Span::kUpkeepIndex);
+      case store::Maintenance::kReaper:
+        return latency_.end_step(Span::kUpkeepReaper);
+    }
+  }
+
+ private:
+  WorkerLatency& latency_;
+};
+
 }  // namespace
 
 void Upkeep::on_tick() {
   credit_ = kChunksPerTick;
   waiting_ = true;
+  ticked_ = true;
 }
 
 void Upkeep::join_crawl(WorkerContext& worker) {
@@ -30,10 +51,12 @@ void Upkeep::join_crawl(WorkerContext& worker) {
 bool Upkeep::on_turn(WorkerContext& worker) {
   join_crawl(worker);
   if (!waiting_) return false;
+  if (std::exchange(ticked_, false)) report_own_page_moves(worker, page_moves_told_);
   const bool reap = crawling_ || worker.server.live.crawler.load(std::memory_order_relaxed);
   const BackgroundFigures before = background_figures(worker);
   if (before.examined == pass_began_.examined) pass_began_at_ = worker.now();
-  waiting_ = worker.thread.maintain(worker.now(), kChunksPerStep, reap);
+  Timing timing(worker.latency);
+  waiting_ = worker.thread.maintain(worker.now(), kChunksPerStep, reap, &timing);
   report_pages_moved(worker, before);
   if (!waiting_) {
     report_pass(worker, pass_began_, worker.now() - pass_began_at_);

@@ -21,10 +21,12 @@ class Upkeep {
 
   std::size_t credit_ = 0;  // chunks that may still be looked at before the next tick
   bool waiting_ = false;
+  bool ticked_ = false;
   bool crawling_ = false;
   std::uint32_t crawl_pass_ = 0;
   BackgroundFigures pass_began_;  // the background work that is told to watchers when it is through
   CacheTime pass_began_at_ = 0;
+  std::uint64_t page_moves_told_ = 0;
 };
 
 }  // namespace ringcached::server

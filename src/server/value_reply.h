@@ -65,10 +65,36 @@ class ValueReply {
   char* value_ = nullptr;
 };
 
-// Looks `key` up, appends a hit with its header, and counts. True: it was a hit.
+// Most lookups: a hit by Store::read_plain(), in a function small enough to stay in registers.
 template <typename Header>
-bool retrieve_behind(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval,
-                     const Header& header) {
+bool retrieve_plain(WorkerContext& worker, Output& output, const store::Key& key, const Header& header) {
+  char* start = nullptr;
+  char* end = nullptr;
+  std::uint32_t value_bytes = 0;
+  unsigned slab_class = 0;
+  const bool hit =
+      worker.store.read_plain(worker.thread, key, worker.now(), [&](const store::ItemInfo& info) {
+        start = output.room(Header::kBytesMax + info.value_bytes + Header::kEnd.size());
+        char* value = header.write(start, info);
+        value_bytes = info.value_bytes;
+        slab_class = info.slab_class;
+        end = value + value_bytes;
+        return value;
+      });
+  if (!hit) return false;
+  std::memcpy(end, Header::kEnd.data(), Header::kEnd.size());
+  output.commit(static_cast<std::size_t>(end + Header::kEnd.size() - start));
+  worker.counters.add(Count::kCmdGet);
+  count_hit(worker.counters, false, slab_class);
+  worker.count_prefix_get(key.bytes, true);
+  report_hit(worker, key.bytes, value_bytes, slab_class);
+  return true;
+}
+
+// All others.
+template <typename Header>
+[[gnu::noinline]] bool retrieve_any(WorkerContext& worker, Output& output, const store::Key& key,
+                                    const Retrieval& retrieval, const Header& header) {
   const store::ReadOptions options{.touch = retrieval.touch, .expiry = retrieval.expiry};
   ValueReply reply(output, header);
   store::Pin pin;
@@ -79,6 +105,15 @@ bool retrieve_behind(WorkerContext& worker, Output& output, const store::Key& ke
   count_retrieval(worker.counters, retrieval, lookup, reply.info().slab_class);
   report_lookup(worker, key.bytes, lookup, reply.info());
   return hit;
+}
+
+// Looks `key` up, appends a hit with its header, and counts. True: it was a hit. Every hit has its value
+// (Header::with_value()).
+template <typename Header>
+bool retrieve_behind(WorkerContext& worker, Output& output, const store::Key& key, const Retrieval& retrieval,
+                     const Header& header) {
+  return (!retrieval.touch && retrieve_plain(worker, output, key, header)) ||
+         retrieve_any(worker, output, key, retrieval, header);
 }
 
 }  // namespace ringcached::server

@@ -1,6 +1,7 @@
 #include "server/watch_session.h"
 
 #include <algorithm>
+#include <new>
 
 #include "protocol/parser.h"
 #include "protocol/reply.h"
@@ -51,7 +52,9 @@ void WatchSession::deliver() {
     const std::size_t unsent = output.pending();
     std::string_view lines = watcher_.waiting();
     if (lines.empty() || unsent >= kUnsentBytesMax) return;
-    lines = lines.substr(0, kUnsentBytesMax - unsent);
+    // No more than has room for certain: lines are sent as a whole part or, for want of memory, later.
+    output.room(1);
+    lines = lines.substr(0, std::min(kUnsentBytesMax - unsent, output.available()));
     output.append(lines);
     watcher_.sent(lines.size());
   }
@@ -75,13 +78,19 @@ bool begin_watch(WorkerContext& worker, Output& output, std::string_view streams
     case EventLog::JoinResult::kJoined:
       break;
   }
-  worker.successor = std::make_unique<WatchSession>(worker, *watcher);
-  return true;
+  worker.successor.reset(new (std::nothrow) WatchSession(worker, *watcher));
+  if (worker.successor != nullptr) return true;
+  worker.server.events.leave(*watcher);
+  return refuse(reply::kWatcherFailed);
 }
 
 bool serve_watchers(WorkerContext& worker) {
   const bool more = worker.server.events.pump();
-  for (WatchSession* session : worker.watch_sessions) session->deliver();
+  try {
+    for (WatchSession* session : worker.watch_sessions) session->deliver();
+  } catch (const std::bad_alloc&) {
+    // The lines stay where they wait for the next turn.
+  }
   return more;
 }
 

@@ -1,8 +1,8 @@
 #include "server/worker.h"
 
-#include "base/topology.h"
 #include "server/admin.h"
 #include "server/datagram_service.h"
+#include "server/lookahead.h"
 #include "server/negotiation.h"
 #include "server/trace.h"
 #include "server/watch_session.h"
@@ -10,7 +10,7 @@
 namespace ringcached::server {
 
 void Worker::on_start() {
-  context_.emplace(server_, server_.store.attach(node_of_this_thread()), counters_);
+  context_.emplace(server_, server_.store.attach(node_), counters_);
 }
 
 std::unique_ptr<ConnectionHandler> Worker::on_open(Connection& connection) {
@@ -28,8 +28,24 @@ void Worker::on_close(Connection& connection, CloseReason reason) {
   report_close(*context_, connection, reason);
 }
 
+void Worker::on_lookahead_end() {
+  context_->lookahead->end(*context_);
+}
+
+void Worker::on_turn_begin() {
+  context_->latency.begin_turn();
+}
+
+bool Worker::on_turn_end() {
+  return context_->latency.end_turn();
+}
+
+void Worker::on_submitted() {
+  context_->latency.submitted();
+}
+
 bool Worker::on_turn() {
-  server_.clock.tick();
+  if (context_->latency.millisecond_passed()) server_.clock.tick();
   flush_if_due(*context_);
   const bool maintenance_waiting = upkeep_.on_turn(*context_);
   return serve_watchers(*context_) || maintenance_waiting;

@@ -57,6 +57,7 @@ bool Arena::Impl::attach(unsigned slab_class, PageId page) {
   if (lane == nullptr || !pages.reserve(page_count + 1)) return false;
   if (!lane->attach(page, static_cast<std::uint32_t>(page_count))) return false;
   pages[page_count++] = page;
+  pages_held.store(page_count, std::memory_order_relaxed);
   return true;
 }
 
@@ -64,6 +65,7 @@ PageId Arena::Impl::detach(Lane& lane, std::uint32_t slot) {
   const std::uint32_t index = lane.page_at(slot).index;
   const PageId page = lane.detach(slot);
   const PageId moved = pages[--page_count];
+  pages_held.store(page_count, std::memory_order_relaxed);
   if (moved != page) {
     const PageInfo& info = pool.info(moved);
     Lane& other = *per_class[info.slab_class.load(std::memory_order_relaxed)]
@@ -135,6 +137,10 @@ unsigned Arena::id() const {
   return impl_->options.id;
 }
 
+unsigned Arena::part() const {
+  return impl_->options.part;
+}
+
 Chunk Arena::allocate(unsigned slab_class) {
   Impl& impl = *impl_;
   RC_CHECK(slab_class >= 1 && slab_class <= impl.classes.count());
@@ -145,14 +151,23 @@ Chunk Arena::allocate(unsigned slab_class) {
   if (const Chunk chunk = impl.take(slab_class)) return chunk;
   if (impl.pool.pages_free() != 0) {
     guard.unlock();
-    const PageId page = impl.pool.acquire(impl.options.node);
+    const PageId page = impl.pool.acquire(impl.options.part);
     guard.lock();
-    if (page != kNoPage && !impl.attach(slab_class, page)) leaving.add(page);
+    if (page != kNoPage) {
+      if (impl.attach(slab_class, page)) {
+        impl.note_gain(kPageBytes);
+      } else {
+        leaving.add(page);
+      }
+    }
     // Tried without a page too: another thread may have given something back meanwhile.
     if (const Chunk chunk = impl.take(slab_class)) return chunk;
   }
   const Chunk chunk = impl.allocate_under_pressure(slab_class, leaving);
-  if (!chunk) ++impl.per_class[slab_class].stats.out_of_memory;
+  if (!chunk) {
+    ++impl.per_class[slab_class].stats.out_of_memory;
+    impl.note_shortage(kPageBytes);
+  }
   return chunk;
 }
 
@@ -167,7 +182,11 @@ void Arena::publish(Chunk chunk, unsigned slab_class, std::uint32_t fingerprint)
     return;
   }
   Lane& lane = impl.lane_of(chunk.address);
-  if (lane.publish(chunk, fingerprint).ghost_hit) ++impl.per_class[slab_class].stats.ghost_hits;
+  const bool returning = lane.publish(chunk, fingerprint).ghost_hit;
+  Impl::SlabClass& of_class = impl.per_class[slab_class];
+  if (returning) ++of_class.stats.ghost_hits;
+  constexpr float kSmoothing = 1.0F / 64;
+  of_class.returning_share += ((returning ? 1.0F : 0.0F) - of_class.returning_share) * kSmoothing;
   lane.compact_if_due();
 }
 
@@ -206,7 +225,7 @@ bool Arena::move_page(unsigned from, unsigned to) {
 
 bool Arena::add_page(unsigned slab_class) {
   Impl::Leaving leaving(impl_->pool);
-  const PageId page = impl_->pool.acquire(impl_->options.node);
+  const PageId page = impl_->pool.acquire(impl_->options.part);
   if (page == kNoPage) return false;
   const std::lock_guard guard(impl_->lock);
   const bool attached = impl_->attach(slab_class, page);

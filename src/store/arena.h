@@ -8,6 +8,7 @@
 // alone. Lock order: arena lock, then bucket lock (inside ItemOwner's calls). Never the other way round.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -28,6 +29,28 @@ struct ArenaClassStats {
   std::uint32_t last_eviction_age_seconds = 0;
 };
 
+// How pages move by themselves between classes (by what a page is worth, see arena_balance.cc) and between
+// arenas (by how long items live, see balancer.h); changed at any time by anybody. Time is measured in memory
+// gained, by eviction or as new pages, so that a busy cache adapts in seconds and an idle one is left alone.
+struct BalanceSettings {
+  std::atomic<bool> on{true};
+  // A page moves if it is worth less than this share of what it is worth to the taker; between arenas, if the
+  // taker's items live shorter than this share of the giver's.
+  std::atomic<double> ratio{0.8};
+  // A window of observation: so many per cent of the memory gained.
+  static constexpr unsigned kWindowPercent = 10;
+  std::atomic<unsigned> window_percent{kWindowPercent};
+};
+
+// What moving pages did, also when a class without anything to evict needed one.
+struct PageMoveStats {
+  unsigned last_from = 0, last_to = 0;  // classes, of the last of these:
+  std::uint64_t moved = 0;              // from a class to another of this arena, without being asked for
+  std::uint64_t reclaimed = 0;          // items found dead in pages that were emptied,
+  std::uint64_t evicted = 0;            // and alive
+  std::uint64_t busy = 0;               // pages left where they were because something in them was in use
+};
+
 struct Chunk {
   ChunkAddress address = kNoChunk;
   std::uint32_t generation = 0;  // to be kept in the chunk's state word by the filler
@@ -38,20 +61,22 @@ class Arena {
  public:
   struct Options {
     unsigned id = 0;
-    unsigned node = 0;
+    unsigned part = 0;  // of the pool, to take pages from
     bool evict = true;  // false: -M
     bool lru = false;   // the compatibility switch: close to LRU order instead of S3-FIFO
     unsigned small_percent = 10;
     std::uint32_t lane_pages_max = ~0U;  // pages that one set of queues addresses; lowered by tests only
+    // Null: a page changes its class only when somebody asks for it or a class has nothing to evict.
+    const BalanceSettings* balance = nullptr;
   };
   Arena(const Options& options, PagePool& pool, const SlabClasses& classes, ItemOwner& owner);
   ~Arena();
 
-  // A chunk of kind kFilling. Order: remote frees, free list, a new page of the pool, eviction in the class,
-  // a page taken from another class of this arena. Empty when all of that failed, or with evict == false when
-  // memory is used up. Never waits; the work is bounded by kEvictionTries calls of try_evict or, where the
-  // class has nothing to evict, by a few pages' items. [any], so that a worker without memory can use
-  // another's.
+  // A chunk of kind kFilling. Order: remote frees, free list, a new page of the pool, a page of another
+  // class of this arena that is worth more here (BalanceSettings), eviction in the class, a page of any other
+  // class. Empty when all of that failed, or with evict == false when memory is used up. Never waits; the
+  // work is bounded by kEvictionTries calls of try_evict or, where the class has nothing to evict, by a few
+  // pages' items. [any], so that a worker without memory can use another's.
   Chunk allocate(unsigned slab_class);
   // Entries looked at before one is evicted whatever its counter says.
   static constexpr unsigned kEvictionTries = 64;
@@ -72,8 +97,8 @@ class Arena {
 
   // Takes a page out of the arena and gives it to the pool; evicts what is in it (with evict == false only
   // pages without items are taken). `slab_class` = kAnyClass: from the class with the most free chunks, if
-  // that is a page's worth, else from the one with the most pages per recent eviction. Work: the items of one
-  // page, at most 8192 of the smallest; of a page that turns out to hold something that cannot be evicted
+  // that is a page's worth, else from the one whose pages are worth least. Work: the items of
+  // one page, at most 8192 of the smallest; of a page that turns out to hold something that cannot be evicted
   // now, what could is gone, and another is tried. False if nothing could be taken now. [any]
   static constexpr unsigned kAnyClass = ~0U;
   bool give_page(unsigned slab_class);
@@ -93,10 +118,21 @@ class Arena {
   PageId page_at(std::size_t page);  // kNoPage past the end [any]
   std::size_t pages();               // [any]
 
+  // For whoever compares arenas; no lock, any thread. Memory gained so far: pages, chunks by eviction, and
+  // what was asked for in vain.
+  std::uint64_t bytes_gained() const;
+  std::size_t pages_held() const;  // may be a moment old
+  // True once after the arena has been short of memory by a page since the last time; at once after
+  // hurry(true), which is for who has far too little.
+  bool take_shortage();
+  void hurry(bool on);
+
+  PageMoveStats move_stats();                        // [any]
   ArenaClassStats class_stats(unsigned slab_class);  // [any]
   // Heap memory of queues and ghosts. [any]
   std::size_t overhead_bytes();
   unsigned id() const;
+  unsigned part() const;
 
   // For tests of exhausted memory: the queues get no more than so many blocks of FifoBlock::kBytes.
   void set_queue_blocks_max(std::size_t blocks);

@@ -23,8 +23,11 @@ struct Arena::Impl {
   struct SlabClass {
     std::array<std::unique_ptr<Lane>, kLanesMax> lanes;
     unsigned lane_count = 0;
-    unsigned recent_evictions = 0;
-    ArenaClassStats stats;  // the counters that are not kept elsewhere
+    std::int64_t bytes_to_look = 0;        // to be evicted before pages of other classes are looked at again
+    std::uint64_t evicted_since_page = 0;  // bytes, since the class was given the last page of another
+    float returning_share = 0;             // of new items, smoothed: they had been evicted shortly before
+    double least_worth = -1;               // of the pages last looked at; below 0: not known
+    ArenaClassStats stats;                 // the counters that are not kept elsewhere
 
     std::size_t pages() const {
       std::size_t sum = 0;
@@ -83,12 +86,22 @@ struct Arena::Impl {
   void recheck_limbo(Leaving* leaving);
   ItemOwner::Decision ask_owner(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force);
   void count_eviction(SlabClass& slab_class, const ItemOwner::Decision& decision);
+  void note_gain(std::size_t bytes);
+  void note_shortage(std::size_t bytes);
+  void note_move(unsigned to);
+  float sample_page(const Lane& lane, std::uint32_t slot, bool clear);
+  void look_at_class(SlabClass& slab_class);
+  void look_at_next_class();
+  static double page_worth(const LanePage& page);
+  std::uint32_t least_used_page(Lane& lane, const double* worth_max);
+  unsigned giver_for(unsigned taker) const;
+  bool take_less_used_page(unsigned slab_class, Leaving& leaving);
   bool evict_in(unsigned slab_class);
   bool blocked_page(const Lane& lane, std::uint32_t slot) const;
   bool empty_page(Lane& lane, std::uint32_t slot);
   bool empty_part(ChunkAddress part);
   unsigned victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded) const;
-  PageId take_page_of(unsigned slab_class);
+  PageId take_page_of(unsigned slab_class, const double* worth_max = nullptr);
   PageId take_page(unsigned slab_class);
   Chunk allocate_under_pressure(unsigned slab_class, Leaving& leaving);
 
@@ -103,13 +116,23 @@ struct Arena::Impl {
   alignas(64) SpinLock lock;
   ChunkAddress remote_taken = kNoChunk;  // the rest of a stack that was taken
   ChunkAddress limbo_first = kNoChunk, limbo_last = kNoChunk;
-  bool emptying = false;  // a page: enough work without compaction of queues
-  unsigned evictions_in_period = 0;
+  bool emptying = false;             // a page: enough work without compaction of queues
+  std::size_t gained_in_window = 0;  // bytes; see BalanceSettings
+  std::uint32_t window = 1;
+  unsigned class_looked_at = 0;
+  PageMoveStats moves;
+  unsigned page_came_from = 0;  // class of the page taken last
   std::uint64_t lane_choice = 0;
   FifoBlocks blocks;
   std::array<SlabClass, SlabClasses::kClassesMax + 1> per_class;
   SegmentedTable<PageId> pages;
   std::size_t page_count = 0;
+  std::size_t short_bytes = 0;  // gained by eviction or asked for in vain since the last shortage was told
+
+  // Read without the lock.
+  std::atomic<std::uint64_t> gained_bytes{0};
+  std::atomic<std::size_t> pages_held{0};
+  std::atomic<bool> is_short{false}, in_hurry{false};
 };
 
 }  // namespace ringcached::store

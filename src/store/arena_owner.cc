@@ -89,7 +89,7 @@ ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t gene
     decision = evicted(existing, hash, now);
     core_.unlink(ledger_, bucket, existing);
   }
-  core_.index->count(-1, ledger_.index_pending);
+  core_.index->count(-1, ledger_.index);
   count_eviction(ledger_.counters, decision);
   if (core_.eviction_observer != nullptr && core_.eviction_observer->wants_evictions() && !decision.expired)
       [[unlikely]] {
@@ -105,6 +105,15 @@ ChunkAddress ArenaOwner::head_of(ChunkAddress part) {
   const ChunkAddress head = shared_load64(chunk + kPartHeadOffset);
   const bool linked = chunk_kind(shared_load32(core_.item(head) + kStateOffset)) == ChunkKind::kItem;
   return linked ? head : kNoChunk;
+}
+
+bool ArenaOwner::was_used(ChunkAddress chunk, bool clear) {
+  LockedBucket bucket(*core_.index, core_.hash_at(chunk));
+  std::atomic<std::uint64_t>* const slot = bucket.find_address(chunk);
+  if (slot == nullptr) return false;
+  const std::uint64_t word = slot->load(std::memory_order_relaxed);
+  if (clear) slot->store(with_frequency(word, 0), std::memory_order_relaxed);
+  return slot_frequency(word) != 0;
 }
 
 void ArenaOwner::free_elsewhere(ChunkAddress chunk) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "store/arena_impl.h"
@@ -7,12 +8,9 @@ namespace {
 
 // Candidates evicted whatever their counters say, when kEvictionTries were all in use: some may be busy.
 constexpr unsigned kForcedTries = 8;
-// Taking a page: classes tried, pages tried in each, pages compared to find the emptiest.
+// Taking a page: classes tried, pages tried in each.
 constexpr unsigned kVictimClasses = 3;
 constexpr unsigned kVictimPages = 4;
-constexpr unsigned kVictimsCompared = 8;
-// The evictions that count as recent are halved each time the arena has evicted so many.
-constexpr unsigned kRecentPeriod = 4096;
 
 // The state word of a chunk that may be another arena's and change hands at this moment.
 #if defined(__clang__) || defined(__GNUC__)
@@ -62,10 +60,6 @@ void Arena::Impl::count_eviction(SlabClass& slab_class, const ItemOwner::Decisio
   if (!decision.fetched) ++stats.evicted_unfetched;
   if (decision.active) ++stats.evicted_active;
   stats.last_eviction_age_seconds = decision.idle_seconds;
-  ++slab_class.recent_evictions;
-  if (++evictions_in_period < kRecentPeriod) return;
-  evictions_in_period = 0;
-  for (SlabClass& each : per_class) each.recent_evictions /= 2;
 }
 
 bool Arena::Impl::evict_in(unsigned number) {
@@ -92,6 +86,13 @@ bool Arena::Impl::evict_in(unsigned number) {
   };
   round(kEvictionTries, false);
   if (!freed) round(kForcedTries, true);
+  if (freed) {
+    const std::size_t bytes = classes.chunk_bytes(number);
+    note_gain(bytes);
+    note_shortage(bytes);
+    slab_class.bytes_to_look -= static_cast<std::int64_t>(bytes);
+    slab_class.evicted_since_page += bytes;
+  }
   return freed;
 }
 
@@ -126,7 +127,10 @@ bool Arena::Impl::blocked_page(const Lane& lane, std::uint32_t slot) const {
 
 // Evicts what is in the page. False when something in it cannot be evicted now; what could is gone then.
 bool Arena::Impl::empty_page(Lane& lane, std::uint32_t slot) {
-  if (blocked_page(lane, slot)) return false;
+  if (blocked_page(lane, slot)) {
+    ++moves.busy;
+    return false;
+  }
   const LanePage& page = lane.page_at(slot);
   bool possible = true;
   emptying = true;
@@ -136,7 +140,10 @@ bool Arena::Impl::empty_page(Lane& lane, std::uint32_t slot) {
     if (chunk_kind(state) == ChunkKind::kItem) {
       const ItemOwner::Decision decision = ask_owner(chunk, chunk_generation(state), Queue::kMain, true);
       possible = decision.verdict == Verdict::kEvicted;
-      if (possible) give_back(lane, chunk);
+      if (possible) {
+        ++(decision.expired ? moves.reclaimed : moves.evicted);
+        give_back(lane, chunk);
+      }
     } else if (chunk_kind(state) == ChunkKind::kPart) {
       possible = empty_part(chunk);
       drain_remote(~0U, nullptr);
@@ -156,9 +163,9 @@ unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesM
     if (count == 0 || excluded[number]) continue;
     const std::size_t free_pages =
         slab_class.chunks_used() == 0 ? count : slab_class.chunks_free() / classes.chunks_per_page(number);
-    // Free memory first; then pages per demand; the only page of a class last.
+    // Free memory first; then what is worth least; the only page of a class last.
     constexpr double kFreeFirst = 1e12, kOnlyPage = 1e-6;
-    double score = static_cast<double>(count) / (1.0 + slab_class.recent_evictions);
+    double score = static_cast<double>(count) / (1 + std::max(slab_class.least_worth, 0.0));
     if (count == 1) score *= kOnlyPage;
     if (free_pages != 0) score = kFreeFirst * static_cast<double>(free_pages);
     if (score <= best_score) continue;
@@ -168,14 +175,16 @@ unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesM
   return best;
 }
 
-PageId Arena::Impl::take_page_of(unsigned number) {
+PageId Arena::Impl::take_page_of(unsigned number, const double* worth_max) {
   SlabClass& slab_class = per_class[number];
   for (unsigned i = 0; i < slab_class.lane_count; ++i) {
     Lane& lane = *slab_class.lanes[i];
     for (unsigned tried = 0; tried < kVictimPages; ++tried) {
-      const std::uint32_t slot = lane.next_victim(kVictimsCompared);
+      const std::uint32_t slot = least_used_page(lane, worth_max);
       if (slot == ~0U) break;
-      if (empty_page(lane, slot)) return detach(lane, slot);
+      if (!empty_page(lane, slot)) continue;
+      page_came_from = number;
+      return detach(lane, slot);
     }
   }
   return kNoPage;
@@ -207,12 +216,19 @@ Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving
     return {};
   };
   if (const Chunk chunk = take_parked()) return chunk;
+  if (take_less_used_page(slab_class, leaving)) {
+    if (const Chunk chunk = take(slab_class)) return chunk;
+  }
   if (options.evict && evict_in(slab_class)) {
     if (const Chunk chunk = take(slab_class)) return chunk;
   }
   // Without eviction, too: another class may have a page without items.
   const PageId page = take_page(kAnyClass);
-  if (page != kNoPage && !attach(slab_class, page)) leaving.add(page);
+  if (page != kNoPage && !attach(slab_class, page)) {
+    leaving.add(page);
+  } else if (page != kNoPage) {
+    note_move(slab_class);
+  }
   // Emptying pages may also have freed chunks of this class without freeing a page.
   if (const Chunk chunk = take(slab_class)) return chunk;
   return take_parked();

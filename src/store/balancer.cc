@@ -7,117 +7,60 @@
 namespace ringcached::store {
 namespace {
 
-// Items of the giving class must have been left alone this many times as long as those that the taking class
-// evicts, and at least so many seconds longer.
-constexpr std::uint32_t kIdleRatio = 2;
-constexpr std::uint32_t kIdleSecondsMin = 5;
-// A class with so many pages' worth of free chunks gives one up whatever its items do.
-constexpr std::uint64_t kFreePagesMin = 2;
-// Evictions since the last step that make a class hungry.
-constexpr std::uint64_t kEvictionsMin = 16;
-// Pages looked at to find one of the wanted class.
-constexpr std::size_t kSamplePages = 64;
+// As in arena_balance.cc; for all arenas together.
+constexpr double kWindowPagesMin = 8;
+constexpr double kFarApart = 4;
+constexpr double kNothing = 1e-9;
 
 }  // namespace
 
-struct Balancer::Sample {
-  StoreCore& core;
-  CacheTime now;
-  std::uint64_t idle_seconds = 0, items = 0;
-
-  static void on_item(void* context, ChunkAddress chunk, std::uint32_t /*state*/) {
-    auto& sample = *static_cast<Sample*>(context);
-    const std::uint32_t access = shared_load32(sample.core.item(chunk) + kAccessOffset);
-    sample.idle_seconds += store::idle_seconds(access, sample.now);
-    ++sample.items;
+// What the arenas have gained since the last look.
+void Balancer::look(ThreadState& thread, unsigned arenas) {
+  const StoreCore& core = *thread.core;
+  if (seen_.size() < arenas) seen_.resize(arenas);
+  std::size_t pages = 0;
+  for (unsigned id = 0; id < arenas; ++id) {
+    const std::uint64_t gained_bytes = core.arenas[id]->bytes_gained();
+    const double gained =
+        static_cast<double>(gained_bytes - seen_[id].gained_bytes) / static_cast<double>(kPageBytes);
+    seen_[id].gained_bytes = gained_bytes;
+    seen_[id].gained_pages += gained;
+    gained_in_period_ += gained;
+    pages += core.arenas[id]->pages_held();
   }
-};
-
-// The class that has evicted most since the last step; 0 if none did.
-unsigned Balancer::hungriest(ThreadState& thread) {
-  unsigned hungry = 0;
-  std::uint64_t most = kEvictionsMin - 1;
-  for (unsigned slab_class = 1; slab_class <= thread.core->classes.count(); ++slab_class) {
-    const ArenaClassStats stats = thread.arena->class_stats(slab_class);
-    evicted_now_[slab_class] = stats.evicted - evicted_before_[slab_class];
-    evicted_before_[slab_class] = stats.evicted;
-    eviction_age_[slab_class] = stats.last_eviction_age_seconds;
-    if (evicted_now_[slab_class] <= most) continue;
-    most = evicted_now_[slab_class];
-    hungry = slab_class;
-  }
-  return hungry;
+  const double window =
+      static_cast<double>(pages) * core.balance.window_percent.load(std::memory_order_relaxed) / 100;
+  if (gained_in_period_ < std::max(window, kWindowPagesMin)) return;
+  gained_in_period_ = 0;
+  for (Seen& each : seen_) each.gained_pages /= 2;
 }
 
-// The mean over one page; 0 if none was found.
-std::uint32_t Balancer::sampled_idle_seconds(ThreadState& thread, unsigned slab_class, CacheTime now) {
-  const std::size_t pages = thread.arena->pages();
-  for (std::size_t i = 0; i < std::min(pages, kSamplePages); ++i) {
-    const std::size_t at = sample_page_++ % pages;
-    const PageId page = thread.arena->page_at(at);
-    if (page == kNoPage ||
-        thread.core->pool->info(page).slab_class.load(std::memory_order_relaxed) != slab_class) {
-      continue;
-    }
-    Sample sample{*thread.core, now};
-    thread.arena->visit_page(at, &Sample::on_item, &sample);
-    return sample.items == 0 ? kAccessMask : static_cast<std::uint32_t>(sample.idle_seconds / sample.items);
-  }
-  return 0;
+double Balancer::age_of(const ThreadState& thread, unsigned arena) const {
+  return static_cast<double>(thread.core->arenas[arena]->pages_held()) /
+         std::max(seen_[arena].gained_pages, kNothing);
 }
 
-// The class that can best do without a page; 0 if none is clearly better off than the hungry one.
-unsigned Balancer::idlest(ThreadState& thread, CacheTime now, unsigned hungry) {
-  const std::uint32_t age = eviction_age_[hungry];
-  std::uint32_t longest = std::max(age * kIdleRatio, age + kIdleSecondsMin);
-  unsigned best = 0;
-  for (unsigned slab_class = 1; slab_class <= thread.core->classes.count(); ++slab_class) {
-    if (slab_class == hungry || evicted_now_[slab_class] >= evicted_now_[hungry]) continue;
-    const ArenaClassStats stats = thread.arena->class_stats(slab_class);
-    if (stats.pages == 0) continue;
-    if (stats.chunks_free >= kFreePagesMin * thread.core->classes.chunks_per_page(slab_class))
-      return slab_class;
-    if (stats.pages < kFreePagesMin) continue;
-    const std::uint32_t idle = sampled_idle_seconds(thread, slab_class, now);
-    if (idle < longest) continue;
-    longest = idle;
-    best = slab_class;
-  }
-  return best;
-}
-
-bool Balancer::step(ThreadState& thread, CacheTime now) {
+void Balancer::before_allocation(ThreadState& thread) {
+  if (!thread.arena->take_shortage()) [[likely]]
+    return;
   StoreCore& core = *thread.core;
-  if (now == last_step_ || core.pool->pages_free() > 0) return false;
-  last_step_ = now;
-  const unsigned hungry = hungriest(thread);
-  if (hungry == 0) return false;
-  if (const unsigned giver = idlest(thread, now, hungry); giver != 0) {
-    if (!thread.arena->give_page(giver)) return false;
-    thread.ledger.counters.pages_moved.add();
-    thread.last_page_move = {giver, hungry};
-    return true;
+  if (!core.options.evict || !core.balance.on.load(std::memory_order_relaxed)) return;
+  const unsigned arenas = core.attached.load(std::memory_order_acquire);
+  look(thread, arenas);
+  if (arenas < 2 || core.pool->pages_free() != 0) return;
+  unsigned oldest = thread.id;
+  double age_max = 0;
+  for (unsigned id = 0; id < arenas; ++id) {
+    const double age = age_of(thread, id);
+    if (id == thread.id || age <= age_max) continue;
+    age_max = age;
+    oldest = id;
   }
-  if (!take_from_richer(thread)) return false;
-  thread.last_page_move = {0, hungry};
-  return true;
-}
-
-// An arena that evicts with less than half of the pages of the largest one gets one of its pages.
-bool Balancer::take_from_richer(ThreadState& thread) {
-  StoreCore& core = *thread.core;
-  const std::size_t own = thread.arena->pages();
-  Arena* richest = nullptr;
-  std::size_t most = own * 2 + 1;
-  for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
-    const std::size_t pages = core.arenas[id]->pages();
-    if (id == thread.id || pages < most) continue;
-    most = pages;
-    richest = core.arenas[id].get();
-  }
-  if (richest == nullptr || !richest->give_page(Arena::kAnyClass)) return false;
-  thread.ledger.counters.pages_moved.add();
-  return true;
+  const double age = age_of(thread, thread.id);
+  const double wanted = age_max * core.balance.ratio.load(std::memory_order_relaxed);
+  const bool moved = age < wanted && core.arenas[oldest]->give_page(Arena::kAnyClass);
+  if (moved) thread.ledger.counters.pages_moved.add();
+  thread.arena->hurry(moved && age * kFarApart < wanted);
 }
 
 }  // namespace ringcached::store

@@ -1,17 +1,13 @@
-// Moves pages between the classes of a thread's arena, and between arenas, by how long items live.
+// Moves pages between the arenas of threads, by how long their items live (see BalanceSettings). Between the
+// classes of one arena the arena does it itself.
 //
-// A class that evicts items still young while another class holds items that nobody has asked for in much
-// longer (or chunks that nobody uses) gets a page from it: the other class gives one to the pool, and the
-// first takes it at its next allocation. One page per step and second. How old the items of a class are is
-// sampled from one of its pages.
+// A thread that has been short of memory by a page compares its arena with the others: if items live clearly
+// shorter there than in the oldest other arena, that one gives a page to the pool, where the thread's next
+// allocation finds it. A thread that has stopped storing loses its pages this way to those that store.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
-
-#include "base/clock.h"
-#include "store/slab_classes.h"
+#include <vector>
 
 namespace ringcached::store {
 
@@ -19,21 +15,19 @@ struct ThreadState;
 
 class Balancer {
  public:
-  // True if a page was moved and another step is worth while soon.
-  bool step(ThreadState& thread, CacheTime now);
+  // Called before memory is allocated; cheap unless the arena is short.
+  void before_allocation(ThreadState& thread);
 
  private:
-  struct Sample;
-  unsigned hungriest(ThreadState& thread);
-  unsigned idlest(ThreadState& thread, CacheTime now, unsigned hungry);
-  std::uint32_t sampled_idle_seconds(ThreadState& thread, unsigned slab_class, CacheTime now);
-  bool take_from_richer(ThreadState& thread);
+  struct Seen {
+    std::uint64_t gained_bytes = 0;  // so far
+    double gained_pages = 0;         // of late
+  };
+  void look(ThreadState& thread, unsigned arenas);
+  double age_of(const ThreadState& thread, unsigned arena) const;
 
-  CacheTime last_step_ = 0;
-  std::array<std::uint64_t, SlabClasses::kClassesMax + 1> evicted_before_{};
-  std::array<std::uint64_t, SlabClasses::kClassesMax + 1> evicted_now_{};
-  std::array<std::uint32_t, SlabClasses::kClassesMax + 1> eviction_age_{};
-  std::size_t sample_page_ = 0;
+  std::vector<Seen> seen_;  // by arena
+  double gained_in_period_ = 0;
 };
 
 }  // namespace ringcached::store

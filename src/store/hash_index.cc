@@ -7,9 +7,11 @@
 #include <cstring>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/node_memory.h"
 
 namespace ringcached::store {
 namespace {
@@ -26,6 +28,10 @@ AnyBucket* reserve_buckets(std::size_t count, bool large_pages) {
 
 constexpr std::uint64_t kVersionMask = 0xffffffffU;
 
+// Overflow buckets that a writer takes from the common ones, or returns to them, at a time.
+constexpr unsigned kSpareBatch = 16;
+static_assert(kSpareBatch < HashIndex::Share::kSparesMax);
+
 }  // namespace
 
 Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& options, std::byte* items) {
@@ -37,10 +43,11 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
   index->growth_ = options.growth;
   index->buckets_max_ = options.growth ? std::max(initial, wanted) : initial;
   // Every bucket of a chain but the last is full, so there is less than one overflow bucket per three items;
-  // splitting holds a few more for a moment.
+  // splitting holds a few more for a moment, and every writer some, of those it took or of those it freed.
   constexpr std::size_t kOverflowSpare = 4096;
-  index->overflow_max_ =
-      std::min<std::size_t>(options.items_max / kSlotsPerOverflow + kOverflowSpare, kVersionMask);
+  index->overflow_max_ = std::min<std::size_t>(options.items_max / kSlotsPerOverflow + kOverflowSpare +
+                                                   options.writers * (Share::kSparesMax + kSpareBatch),
+                                               kVersionMask);
   index->buckets_ = reserve_buckets<Bucket>(index->buckets_max_, options.large_pages);
   index->overflow_ = reserve_buckets<OverflowBucket>(index->overflow_max_, options.large_pages);
   if (index->buckets_ == nullptr || index->overflow_ == nullptr) {
@@ -48,13 +55,26 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
                                                 std::string(std::strerror(errno)) +
                                                 "): lower -m or raise ulimit -v");
   }
-  index->bucket_count_.store(initial, std::memory_order_release);
+  // The whole of both ranges before anything is touched: what they grow into later is spread, too.
+  if (options.nodes.size() > 1) {
+    index->spread_ = interleave_over(index->buckets_, index->buckets_max_ * sizeof(Bucket), options.nodes);
+    if (index->spread_) {
+      index->spread_ =
+          interleave_over(index->overflow_, index->overflow_max_ * sizeof(OverflowBucket), options.nodes);
+    }
+  }
+  index->publish_count(initial);
   return index;
 }
 
 HashIndex::~HashIndex() {
   if (buckets_ != nullptr) munmap(buckets_, buckets_max_ * sizeof(Bucket));
   if (overflow_ != nullptr) munmap(overflow_, overflow_max_ * sizeof(OverflowBucket));
+}
+
+void HashIndex::publish_count(std::size_t count) {
+  bucket_count_.store(count, std::memory_order_release);
+  wide_mask_.store(2 * std::bit_floor(count) - 1, std::memory_order_release);
 }
 
 void HashIndex::lock_bucket(Bucket& bucket) {
@@ -80,9 +100,9 @@ void HashIndex::unlock_bucket(Bucket& bucket, bool changed) {
 LockedBucket::LockedBucket(HashIndex& index, std::uint64_t hash)
     : index_(index), home_(nullptr), hash_(hash) {
   for (;;) {
-    Bucket* bucket = &index.buckets_[HashIndex::bucket_of(hash, index.bucket_count())];
+    Bucket* bucket = &index.home_of(hash);
     HashIndex::lock_bucket(*bucket);
-    if (bucket == &index.buckets_[HashIndex::bucket_of(hash, index.bucket_count())]) {
+    if (bucket == &index.home_of(hash)) {
       home_ = bucket;
       return;
     }
@@ -116,30 +136,20 @@ std::atomic<std::uint64_t>* LockedBucket::find_address(ChunkAddress address) con
   return nullptr;
 }
 
-// Adds an empty bucket to the end of a chain whose home the caller has locked.
-ChainLink HashIndex::append_overflow(const ChainLink& last) {
+// 0 when none was given back.
+std::uint32_t HashIndex::pop_overflow() {
   std::uint64_t head = overflow_free_.load(std::memory_order_acquire);
-  std::uint32_t taken = 0;
-  while ((taken = static_cast<std::uint32_t>(head)) != 0) {
+  while (const auto taken = static_cast<std::uint32_t>(head)) {
     // The upper half counts pops, so that a bucket that came back meanwhile is not mistaken for the same
     // list.
     const std::uint64_t next = overflow_of(overflow_[taken].word.load(std::memory_order_relaxed));
     const std::uint64_t popped = ((head >> 32) + 1) << 32 | next;
-    if (overflow_free_.compare_exchange_weak(head, popped, std::memory_order_acquire)) break;
+    if (overflow_free_.compare_exchange_weak(head, popped, std::memory_order_acquire)) return taken;
   }
-  if (taken == 0) {
-    taken = overflow_next_.fetch_add(1, std::memory_order_relaxed);
-    RC_CHECK(taken < overflow_max_);  // create() reserved one for every three items
-  }
-  overflow_used_.fetch_add(1, std::memory_order_relaxed);
-  overflow_[taken].word.store(0, std::memory_order_relaxed);
-  const std::uint64_t word = last.word().load(std::memory_order_relaxed);
-  last.word().store((word & kVersionMask) | std::uint64_t{taken} << 32, std::memory_order_release);
-  return ChainLink(overflow_[taken]);
+  return 0;
 }
 
-void HashIndex::free_overflow(std::uint32_t overflow) {
-  overflow_used_.fetch_sub(1, std::memory_order_relaxed);
+void HashIndex::push_overflow(std::uint32_t overflow) {
   std::uint64_t head = overflow_free_.load(std::memory_order_relaxed);
   do {
     overflow_[overflow].word.store(head << 32, std::memory_order_relaxed);
@@ -147,7 +157,47 @@ void HashIndex::free_overflow(std::uint32_t overflow) {
                                                  std::memory_order_release, std::memory_order_relaxed));
 }
 
-void HashIndex::insert(Bucket& home, std::uint64_t slot) {
+void HashIndex::take_spares(Share& share) {
+  while (share.spare_count < kSpareBatch) {
+    const std::uint32_t taken = pop_overflow();
+    if (taken == 0) break;
+    share.spares[share.spare_count++] = taken;
+  }
+  if (share.spare_count == 0) {
+    const std::uint32_t first = overflow_next_.fetch_add(kSpareBatch, std::memory_order_relaxed);
+    RC_CHECK(first + kSpareBatch <= overflow_max_);  // create() reserved enough
+    // Those that come first are used first: the memory is touched in order.
+    for (unsigned i = kSpareBatch; i-- > 0;) share.spares[share.spare_count++] = first + i;
+  }
+  overflow_used_.fetch_add(share.spare_count, std::memory_order_relaxed);
+}
+
+void HashIndex::return_spares(Share& share, unsigned count) {
+  overflow_used_.fetch_sub(count, std::memory_order_relaxed);
+  for (; count > 0; --count) push_overflow(share.spares[--share.spare_count]);
+}
+
+void HashIndex::give_back(Share& share) {
+  items_.fetch_add(std::exchange(share.items, 0), std::memory_order_relaxed);
+  return_spares(share, share.spare_count);
+}
+
+// Adds an empty bucket to the end of a chain whose home the caller has locked.
+ChainLink HashIndex::append_overflow(const ChainLink& last, Share& share) {
+  if (share.spare_count == 0) take_spares(share);
+  const std::uint32_t taken = share.spares[--share.spare_count];
+  overflow_[taken].word.store(0, std::memory_order_relaxed);
+  const std::uint64_t word = last.word().load(std::memory_order_relaxed);
+  last.word().store((word & kVersionMask) | std::uint64_t{taken} << 32, std::memory_order_release);
+  return ChainLink(overflow_[taken]);
+}
+
+void HashIndex::free_overflow(std::uint32_t overflow, Share& share) {
+  if (share.spare_count == Share::kSparesMax) return_spares(share, kSpareBatch);
+  share.spares[share.spare_count++] = overflow;
+}
+
+void HashIndex::insert(Bucket& home, std::uint64_t slot, Share& share) {
   ChainLink link(home);
   for (;;) {
     for (std::atomic<std::uint64_t>& place : link) {
@@ -156,13 +206,13 @@ void HashIndex::insert(Bucket& home, std::uint64_t slot) {
       return;
     }
     const ChainLink next = next_of(link);
-    link = next ? next : append_overflow(link);
+    link = next ? next : append_overflow(link, share);
   }
 }
 
 // Fills the hole with an item from the end of the chain, so that only the last bucket has holes, and is never
 // empty.
-void HashIndex::erase(Bucket& home, std::atomic<std::uint64_t>& slot) {
+void HashIndex::erase(Bucket& home, std::atomic<std::uint64_t>& slot, Share& share) {
   ChainLink previous, last(home);
   while (const ChainLink next = next_of(last)) {
     previous = last;
@@ -188,7 +238,7 @@ void HashIndex::erase(Bucket& home, std::atomic<std::uint64_t>& slot) {
   if (used > 1) return;
   const std::uint64_t word = previous.word().load(std::memory_order_relaxed);
   previous.word().store(word & kVersionMask, std::memory_order_relaxed);
-  free_overflow(overflow_of(word));
+  free_overflow(overflow_of(word), share);
 }
 
 std::uint64_t HashIndex::hash_of_item(ChunkAddress address) const {
@@ -208,6 +258,7 @@ bool HashIndex::grow(std::size_t splits_max) {
   if (!wants_growth()) return false;
   if (!growth_lock_.try_lock()) return true;
   for (std::size_t i = 0; i < splits_max && wants_growth(); ++i) split_next();
+  return_spares(growth_share_, growth_share_.spare_count);
   growth_lock_.unlock();
   return wants_growth();
 }
@@ -233,7 +284,7 @@ void HashIndex::split_next() {
   lock_bucket(from);
   lock_bucket(to);
   distribute(from, to, level_count);
-  bucket_count_.store(count + 1, std::memory_order_release);
+  publish_count(count + 1);
   unlock_bucket(to, true);
   unlock_bucket(from, true);
 }
@@ -248,7 +299,7 @@ void HashIndex::distribute(Bucket& from, Bucket& to, std::uint64_t bit) {
       if (slot == 0) continue;
       place.store(0, std::memory_order_relaxed);
       if ((hash_of_item(slot_address(slot)) & bit) != 0) {
-        insert(to, slot);
+        insert(to, slot, growth_share_);
         continue;
       }
       if (keep == kept.count()) {
@@ -263,7 +314,7 @@ void HashIndex::distribute(Bucket& from, Bucket& to, std::uint64_t bit) {
   kept.word().store(word & kVersionMask, std::memory_order_relaxed);
   while (spare != 0) {
     const std::uint32_t next = overflow_of(overflow_[spare].word.load(std::memory_order_relaxed));
-    free_overflow(spare);
+    free_overflow(spare, growth_share_);
     spare = next;
   }
 }

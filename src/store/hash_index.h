@@ -9,7 +9,8 @@
 //
 // Growth is linear hashing: with N = bucket_count, 2^L <= N < 2^(L+1), a hash belongs to its lowest L+1 bits
 // if that bucket exists, else to its lowest L. Splitting bucket N - 2^L makes bucket N; N is the whole state,
-// in one word. Both arrays are reserved at their largest at creation and touched as they are used.
+// the mask of L+1 bits beside it saves working it out. Both arrays are reserved at their largest at creation
+// and touched as they are used.
 //
 // Readers take no lock: ticket(), probe(), copy what the item has, still_valid(). A reader that finds nothing
 // must also see that its hash still maps to the bucket it read. Readers change a slot only by
@@ -17,11 +18,13 @@
 // never wait for anything else while holding it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -147,6 +150,8 @@ struct HashIndexOptions {
   std::size_t buckets_initial = 8192;
   bool growth = true;
   bool large_pages = false;
+  std::size_t writers = 1;  // HashIndex::Share objects there will be
+  std::span<const unsigned> nodes;  // NUMA nodes to spread the arrays over, page by page; during create()
 };
 
 class HashIndex {
@@ -156,6 +161,10 @@ class HashIndex {
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
   HashIndex& operator=(const HashIndex&) = delete;
+
+  // Why the arrays could not be spread over the nodes; ok if they are, or if there is one node. They work all
+  // the same.
+  const Status& spread() const { return spread_; }
 
   // A look at a bucket without a lock.
   struct Ticket {
@@ -170,9 +179,23 @@ class HashIndex {
     std::atomic<std::uint64_t>* slot_word = nullptr;
   };
 
+  // The first item in the home bucket with the tag of `hash` if it has the key, and nobody interferes so far;
+  // else kInterfered, which says nothing.
+  Match glance(Ticket& ticket, std::uint64_t hash, std::string_view key) const {
+    ticket.bucket = &home_of(hash);
+    ticket.word = ticket.bucket->word.load(std::memory_order_acquire);
+    const SlotMatches matches = match_tags(*ticket.bucket, slot_tag(hash));
+    if ((ticket.word & 1) != 0 || !matches.any()) return {};
+    const std::atomic<std::uint64_t>& word = ticket.bucket->slots[matches.first()];
+    const std::uint64_t slot = word.load(std::memory_order_relaxed);
+    const ChunkAddress address = slot_address(slot);
+    if (address == kNoChunk || !has_key(item(address), address, key)) return {};
+    return {Probe::kFound, address, slot, const_cast<std::atomic<std::uint64_t>*>(&word)};
+  }
+
   // False if the bucket stayed locked for a bounded spin.
   bool ticket(std::uint64_t hash, Ticket& ticket) const {
-    ticket.bucket = &buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_acquire))];
+    ticket.bucket = &home_of(hash);
     for (unsigned spin = 0; spin < kTicketSpins; ++spin) {
       ticket.word = ticket.bucket->word.load(std::memory_order_acquire);
       if ((ticket.word & 1) == 0) return true;
@@ -188,26 +211,41 @@ class HashIndex {
   // kFound is not yet validated, kMissing is.
   Match probe(const Ticket& ticket, std::uint64_t hash, std::string_view key) const;
 
-  void prefetch(std::uint64_t hash) const {
-    __builtin_prefetch(&buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))]);
+  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&home_of(hash)); }
+  // The item that probably has this hash: the first in the home bucket with its tag. True: there is none, but
+  // the chain goes on; its next bucket was asked for, and prefetch_chained_item() is to follow.
+  bool prefetch_item(std::uint64_t hash) const {
+    const Bucket& home = home_of(hash);
+    if (prefetch_match(match_tags(home, slot_tag(hash)), home.slots)) return false;
+    const OverflowBucket* next = next_of(home.word.load(std::memory_order_relaxed));
+    if (next != nullptr) __builtin_prefetch(next);
+    return next != nullptr;
   }
-  // The item that probably has this hash: the first in the home bucket with its tag.
-  void prefetch_item(std::uint64_t hash) const {
-    const Bucket& home = buckets_[bucket_of(hash, bucket_count_.load(std::memory_order_relaxed))];
-    const SlotMatches matches = match_tags(home, slot_tag(hash));
-    if (!matches.any()) return;
-    const std::byte* chunk = item(slot_address(home.slots[matches.first()].load(std::memory_order_relaxed)));
-    __builtin_prefetch(chunk);
-    __builtin_prefetch(chunk + sizeof(Bucket));
+  // The same from the first overflow bucket on.
+  void prefetch_chained_item(std::uint64_t hash) const {
+    const Bucket& home = home_of(hash);
+    const OverflowBucket* next = next_of(home.word.load(std::memory_order_relaxed));
+    if (next == nullptr || prefetch_match(match_tags(*next, slot_tag(hash)), next->slots)) return;
+    if ((next = next_of(next->word.load(std::memory_order_relaxed))) != nullptr) __builtin_prefetch(next);
   }
 
-  // Items come and go: +1, -1. `pending` is the caller's own and is passed on from time to time; true then,
-  // and the caller should call grow() once it holds no lock.
-  bool count(int change, int& pending) {
-    pending += change;
-    if (pending < kCountBatch && pending > -kCountBatch) return false;
-    items_.fetch_add(pending, std::memory_order_relaxed);
-    pending = 0;
+  // What a writer keeps of the things that all writers share, so that their lines are touched once in a while
+  // instead of at every item. One user at a time; it ends with the index, or is given back.
+  struct Share {
+    static constexpr unsigned kSparesMax = 32;
+    int items = 0;  // came and went since the last time they were passed on
+    unsigned spare_count = 0;
+    std::array<std::uint32_t, kSparesMax> spares;  // overflow buckets
+  };
+  void give_back(Share& share);
+
+  // Items come and go: +1, -1. True when the sum was passed on, and the caller should call grow() once it
+  // holds no lock.
+  bool count(int change, Share& share) {
+    share.items += change;
+    if (share.items < kCountBatch && share.items > -kCountBatch) return false;
+    items_.fetch_add(share.items, std::memory_order_relaxed);
+    share.items = 0;
     return true;
   }
   // Splits up to `splits_max` buckets if there are too many items for them. Never waits: somebody else may be
@@ -230,6 +268,7 @@ class HashIndex {
 
   std::size_t bucket_count() const { return bucket_count_.load(std::memory_order_acquire); }
   std::size_t bytes_used() const;  // touched at some time, overflow included
+  // Those that lie with writers count, too.
   std::size_t overflow_buckets() const { return overflow_used_.load(std::memory_order_relaxed); }
 
  private:
@@ -244,11 +283,16 @@ class HashIndex {
   static constexpr int kCountBatch = 64;
   static constexpr unsigned kTicketSpins = 256;
 
-  static std::size_t bucket_of(std::uint64_t hash, std::size_t count) {
-    const unsigned level = static_cast<unsigned>(std::bit_width(count)) - 1;
-    const std::size_t wide = hash & ((std::size_t{2} << level) - 1);
-    return wide < count ? wide : hash & ((std::size_t{1} << level) - 1);
+  // Where the hash belongs at this moment. A wider mask is published after the count that it fits, and read
+  // before it; a narrower one with a later count leads to a bucket that was split, which everybody who acts
+  // upon it finds out by asking again.
+  Bucket& home_of(std::uint64_t hash) const {
+    const std::size_t mask = wide_mask_.load(std::memory_order_acquire);
+    const std::size_t count = bucket_count_.load(std::memory_order_acquire);
+    // Without a branch: which of the two it is no processor can predict.
+    return buckets_[hash & (mask >> static_cast<unsigned>((hash & mask) >= count))];
   }
+  void publish_count(std::size_t count);
   static std::uint32_t overflow_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
   OverflowBucket* next_of(std::uint64_t word) const {
     const std::uint32_t overflow = overflow_of(word);
@@ -259,14 +303,26 @@ class HashIndex {
     return next == nullptr ? ChainLink() : ChainLink(*next);
   }
   std::byte* item(ChunkAddress address) const { return items_base_ + address * kGranuleBytes; }
+  // The lines with header and key of the first match.
+  bool prefetch_match(const SlotMatches& matches, const std::atomic<std::uint64_t>* slots) const {
+    if (!matches.any()) return false;
+    const std::byte* chunk = item(slot_address(slots[matches.first()].load(std::memory_order_relaxed)));
+    __builtin_prefetch(chunk);
+    __builtin_prefetch(chunk + sizeof(Bucket));
+    return true;
+  }
   std::uint64_t hash_of_item(ChunkAddress address) const;
 
   static void lock_bucket(Bucket& bucket);
   static void unlock_bucket(Bucket& bucket, bool changed);
-  ChainLink append_overflow(const ChainLink& last);
-  void free_overflow(std::uint32_t overflow);
-  void insert(Bucket& home, std::uint64_t slot);
-  void erase(Bucket& home, std::atomic<std::uint64_t>& slot);
+  std::uint32_t pop_overflow();
+  void push_overflow(std::uint32_t overflow);
+  void take_spares(Share& share);
+  void return_spares(Share& share, unsigned count);
+  ChainLink append_overflow(const ChainLink& last, Share& share);
+  void free_overflow(std::uint32_t overflow, Share& share);
+  void insert(Bucket& home, std::uint64_t slot, Share& share);
+  void erase(Bucket& home, std::atomic<std::uint64_t>& slot, Share& share);
   void split_next();
   void distribute(Bucket& from, Bucket& to, std::uint64_t bit);
   void prefetch_items(Bucket& home) const;
@@ -276,14 +332,17 @@ class HashIndex {
   std::byte* items_base_ = nullptr;
   std::uint64_t seed_ = 0;
   std::size_t buckets_max_ = 0, overflow_max_ = 0;
+  Status spread_;
   bool growth_ = true;
   alignas(64) std::atomic<std::size_t> bucket_count_{0};
+  std::atomic<std::size_t> wide_mask_{0};  // 2^(L+1) - 1
   alignas(64) std::atomic<std::int64_t> items_{0};
   std::atomic<std::uint64_t> overflow_free_{
       0};  // (pop count 32 | first free 32); linked through the buckets' words
   std::atomic<std::uint32_t> overflow_next_{1};  // first never used
   std::atomic<std::uint32_t> overflow_used_{0};
   SpinLock growth_lock_;
+  Share growth_share_;  // of its holder
 };
 
 // The lock of one key's bucket, and what may be done under it.
@@ -300,13 +359,13 @@ class LockedBucket {
 
   // Readers that looked at this bucket meanwhile will start again. Call before changing bytes they rely on.
   void will_change() { changed_ = true; }
-  void insert(std::uint64_t slot) {
+  void insert(std::uint64_t slot, HashIndex::Share& share) {
     changed_ = true;
-    index_.insert(*home_, slot);
+    index_.insert(*home_, slot, share);
   }
-  void erase(std::atomic<std::uint64_t>& slot) {
+  void erase(std::atomic<std::uint64_t>& slot, HashIndex::Share& share) {
     changed_ = true;
-    index_.erase(*home_, slot);
+    index_.erase(*home_, slot, share);
   }
   void replace(std::atomic<std::uint64_t>& slot, std::uint64_t value) {
     changed_ = true;
@@ -347,8 +406,7 @@ inline HashIndex::Match HashIndex::probe(const Ticket& ticket, std::uint64_t has
     matches = match_tags(*next, slot_tag(hash));
   }
   if (!still_valid(ticket)) return {};
-  const std::size_t count = bucket_count_.load(std::memory_order_acquire);
-  if (&buckets_[bucket_of(hash, count)] != ticket.bucket) return {};
+  if (&home_of(hash) != ticket.bucket) return {};
   return {Probe::kMissing, kNoChunk, 0, nullptr};
 }
 

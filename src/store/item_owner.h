@@ -46,6 +46,10 @@ class ItemOwner {
   // gone.
   virtual ChunkAddress head_of(ChunkAddress part) = 0;
 
+  // Whether the item whose head is `chunk` has been used since its counter was cleared last, which `clear`
+  // does.
+  virtual bool was_used(ChunkAddress chunk, bool clear) = 0;
+
   // free_remote(chunk) of the arena that `chunk` lies in, which is not the calling one. For heads that were
   // met through a part of their chain in the calling arena.
   virtual void free_elsewhere(ChunkAddress chunk) = 0;

@@ -78,6 +78,9 @@ bool Lane::attach(PageId page, std::uint32_t index) {
   entry.used = 0;
   entry.free_head = 0;
   entry.index = index;
+  entry.looked_at = 0;
+  entry.use_known = false;
+  entry.last_share = 0;
   PageInfo& info = pool_.info(page);
   info.arena.store(static_cast<std::uint16_t>(arena_), std::memory_order_relaxed);
   info.lane.store(static_cast<std::uint8_t>(number_), std::memory_order_relaxed);

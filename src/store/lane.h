@@ -33,6 +33,10 @@ struct LanePage {
   bool listed = false;               // in that list
   std::uint32_t entries = 0;         // in the queues, for chunks of this slot
   std::uint32_t index = 0;           // in the arena's list of pages
+  // Kept by the arena's balance, see there. The window of the last look; 0: not looked at yet.
+  std::uint32_t looked_at = 0;
+  bool use_known = false;
+  float used_share = 0, last_share = 0;
   std::unique_ptr<std::uint8_t[]> marks;
 };
 

@@ -18,19 +18,35 @@ bool shrink(StoreCore& core, ThreadState& thread) {
   return core.pool->pages_over_limit() > 0;
 }
 
+// Does one part of the work, and tells `observer` how long it took.
+template <typename Work>
+bool part(Maintenance which, MaintenanceObserver* observer, Work work) {
+  if (observer == nullptr) return work();
+  observer->on_begin();
+  const bool more = work();
+  observer->on_end(which);
+  return more;
+}
+
 }  // namespace
 
-bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap) {
+bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap, MaintenanceObserver* observer) {
   ThreadState& thread = *impl_;
   StoreCore& core = *thread.core;
   core.see_time(now);
-  core.free_limbo(thread);
-  bool more = shrink(core, thread);
-  more = core.index->grow(std::max<std::size_t>(chunks_max / kChunksPerSplit, 1)) || more;
-  if (reap) more = thread.reaper.step(thread, now, std::max<std::size_t>(chunks_max, 1)) || more;
-  const bool balance = core.options.slab_reassign && core.automove.load(std::memory_order_relaxed);
-  if (balance) more = thread.balancer.step(thread, now) || more;
-  return more;
+  bool more = part(Maintenance::kPages, observer, [&] {
+    core.free_limbo(thread);
+    return shrink(core, thread);
+  });
+  const bool grows = core.index->wants_growth();
+  more = (grows &&
+          part(Maintenance::kIndex, observer,
+               [&] { return core.index->grow(std::max<std::size_t>(chunks_max / kChunksPerSplit, 1)); })) ||
+         more;
+  if (!reap) return more;
+  return part(Maintenance::kReaper, observer,
+              [&] { return thread.reaper.step(thread, now, std::max<std::size_t>(chunks_max, 1)); }) ||
+         more;
 }
 
 void StoreThread::crawl(const SlabClassSet& classes) {

@@ -62,6 +62,7 @@ Store::PageMove Store::move_page(StoreThread& thread, int from, int to) {
   if (from == kFreePages) {
     if (!take_free_page(core, state, static_cast<unsigned>(to))) return PageMove::kNoSpare;
     state.ledger.counters.pages_moved.add();
+    state.last_page_move = {0, static_cast<unsigned>(to)};
     return PageMove::kMoved;
   }
   if (from == kAnyClass) from = class_to_spare(*this, to);
@@ -74,13 +75,20 @@ Store::PageMove Store::move_page(StoreThread& thread, int from, int to) {
                                         : giver.arena->move_page(source, static_cast<unsigned>(to));
     if (!moved) continue;
     state.ledger.counters.pages_moved.add();
+    state.last_page_move = {source, static_cast<unsigned>(to)};
     return PageMove::kMoved;
   }
   return PageMove::kNoSpare;
 }
 
 void Store::set_automove(bool on) {
-  impl_->automove.store(on, std::memory_order_relaxed);
+  impl_->balance.on.store(on && impl_->options.slab_reassign, std::memory_order_relaxed);
+}
+void Store::set_automove_ratio(double ratio) {
+  impl_->balance.ratio.store(ratio, std::memory_order_relaxed);
+}
+void Store::set_automove_window(unsigned percent) {
+  impl_->balance.window_percent.store(percent, std::memory_order_relaxed);
 }
 
 }  // namespace ringcached::store

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "base/spin_lock.h"
 #include "ringcached/status.h"
@@ -18,13 +20,27 @@ namespace ringcached::store {
 using PageId = std::uint32_t;
 inline constexpr PageId kNoPage = ~PageId{0};
 
+// Explicit: those set aside in the system, all taken at creation, for a range that cannot grow; a node that
+// has too few gets transparent ones. Transparent: the kernel makes them where it can.
+enum class LargePages : std::uint8_t { kNone, kTransparent, kExplicit };
+
 struct PagePoolOptions {
   std::size_t limit_bytes = std::size_t{64}
                             << 20;  // pages handed out never exceed this (rounded down to pages, at least 1)
   std::size_t reserve_bytes = 0;    // address space, for set_limit to grow into; 0: four times the limit, or
                                     // just the limit where the kernel refuses that much (no overcommit)
-  unsigned nodes = 1;               // NUMA nodes; the range is split evenly and each part bound to its node
-  bool large_pages = false;         // madvise(MADV_HUGEPAGE) on the range
+  // NUMA nodes, by the kernel's numbers; the range is split evenly and each part prefers its node. One or
+  // none: the range is left to the kernel's policy.
+  std::vector<unsigned> nodes;
+  LargePages large_pages = LargePages::kNone;
+};
+
+// A node's part of the range, in figures.
+struct PoolNodeStats {
+  unsigned node = 0;           // by the kernel's number; 0 if the pool has no nodes
+  std::size_t pages_used = 0;  // handed out
+  std::size_t pages_max = 0;   // of the range
+  bool huge_pages = false;     // explicit ones, all taken
 };
 
 // Facts about a page that outlive what is in it. `slab_class`, `arena` are set while the page belongs to an
@@ -47,12 +63,12 @@ class PagePool {
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
 
-  // Ok, or why the parts of the range could not be bound to their nodes (the memory works all the same).
-  const Status& node_binding() const;
+  // What was asked for and the kernel refused: nodes, explicit huge pages. The memory works all the same.
+  const std::vector<Status>& refusals() const;
 
-  // A page of zeroed or formerly used memory on `node` (another node's when that one is used up), or kNoPage
+  // A page of zeroed or formerly used memory of part `part` (another's when that one is used up), or kNoPage
   // when the limit is reached. May make a system call (several nodes): not under a lock.
-  PageId acquire(unsigned node);
+  PageId acquire(unsigned part);
   // May make a system call (above a lowered limit): not under a lock.
   void release(PageId page);
 
@@ -62,7 +78,8 @@ class PagePool {
   void set_limit(std::size_t bytes);
   std::size_t limit_bytes() const;
   std::size_t pages_used() const;
-  std::size_t pages_free() const;  // below the limit, not handed out
+  std::size_t pages_resident() const;  // in use, and released ones that the kernel still has memory for
+  std::size_t pages_free() const;      // below the limit, not handed out
   std::size_t pages_over_limit() const;
 
   std::byte* base() const { return base_; }
@@ -76,7 +93,19 @@ class PagePool {
   }
   PageInfo& info(PageId page) const { return infos_[page]; }
   PageId page_count() const { return page_count_; }  // in the reserved range
-  unsigned node_of(PageId page) const;
+
+  // Parts of the range, one for each node, in the order of the options; one if there are no nodes.
+  unsigned part_count() const;
+  unsigned part_of(PageId page) const;
+  // The part of a node by the kernel's number; 0 for a node that has none.
+  unsigned part_of_node(unsigned node) const;
+  PoolNodeStats part_stats(unsigned part) const;
+  // Calls visit(page) for the pages of a part that were ever handed out.
+  template <typename Visit>
+  void for_each_known_page(unsigned part, Visit&& visit) const {
+    const auto [first, end] = known_pages(part);
+    for (PageId page = first; page < end; ++page) visit(page);
+  }
 
   // Pins: readers that send straight out of a chunk. The counter lies outside the item memory (one per 4
   // KiB), so that a late reader never writes into memory that has become something else. Only chunks of at
@@ -88,6 +117,11 @@ class PagePool {
 
  private:
   PagePool() = default;
+  Status reserve(const PagePoolOptions& options, std::size_t limit);
+  void divide(const PagePoolOptions& options);
+  void place(unsigned part, const PagePoolOptions& options);
+  std::pair<PageId, PageId> known_pages(unsigned part) const;
+
   std::byte* base_ = nullptr;
   PageInfo* infos_ = nullptr;
   std::atomic<std::uint32_t>* pins_ = nullptr;

@@ -82,6 +82,17 @@ Draft StoreCore::draft_of(const PendingStore& pending) {
   return {pending.head_, pending.slab_class_, pending.client_flags_, pending.value_bytes_, pending.chained_};
 }
 
+// Whether a chain of a value that would need one chunk of `unchained_bytes` fits if there is nothing else.
+bool StoreCore::fits_memory(std::size_t unchained_bytes) const {
+  constexpr std::size_t kPerPage = kPageBytes / kChunkBytesMax;
+  const std::size_t chain_bytes = unchained_bytes + (kChainHeaderBytes - kItemHeaderBytes);
+  const std::size_t in_parts = chain_bytes > kChunkBytesMax ? chain_bytes - kChunkBytesMax : 0;
+  const std::size_t largest = 1 + in_parts / (kChunkBytesMax - kPartHeaderBytes);
+  const bool has_rest = in_parts % (kChunkBytesMax - kPartHeaderBytes) != 0;
+  const std::size_t pages = pool->limit_bytes() / kPageBytes - (has_rest ? 1 : 0);
+  return largest < pages * kPerPage;  // the first chunk of the first page is not used
+}
+
 StoreResult StoreCore::begin(ThreadState& thread, const StoreRequest& request, std::size_t value_bytes,
                              CacheTime time, PendingStore& pending) {
   const std::string_view key = request.key.bytes;
@@ -91,8 +102,7 @@ StoreResult StoreCore::begin(ThreadState& thread, const StoreRequest& request, s
       {}, 0, request.client_flags, static_cast<std::uint32_t>(value_bytes), chunk_bytes > kChunkBytesMax};
   draft.slab_class = classes.class_for(std::min(chunk_bytes, kChunkBytesMax));
   // What could not fit into all the memory there is would only throw out everything else.
-  const bool hopeless = value_bytes > pool->limit_bytes();
-  if (!hopeless) draft.chunk = allocate(thread, draft.slab_class);
+  if (!draft.chained || fits_memory(chunk_bytes)) draft.chunk = allocate(thread, draft.slab_class);
   if (!draft.chunk) return reject(thread, request, StoreResult::kNoMemory, time);
   write_head(draft, key);
 

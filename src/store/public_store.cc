@@ -204,7 +204,7 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
   wanted.item_bytes_max = options.item_bytes_max;
   wanted.threads = options.threads;
   wanted.evict = options.evict;
-  wanted.large_pages = options.large_pages;
+  if (options.large_pages) wanted.large_pages = store::LargePages::kTransparent;
   auto created = store::Store::create(wanted);
   if (!created) return created.status();
   std::unique_ptr<Store> opened(new Store);

@@ -20,6 +20,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/short_copy.h"
+
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define RC_STORE_TSAN 1
@@ -113,7 +115,7 @@ RC_NO_SANITIZE_ADDRESS inline void copy_from_shared(char* to, const std::byte* f
   const volatile std::byte* source = from;
   for (std::size_t i = 0; i < bytes; ++i) to[i] = static_cast<char>(source[i]);
 #else
-  std::memcpy(to, from, bytes);
+  copy_short(to, from, bytes);
 #endif
 }
 
@@ -131,7 +133,7 @@ inline void copy_to_shared(std::byte* to, const char* from, std::size_t bytes) {
     }
   }
 #else
-  if (bytes > 0) std::memcpy(to, from, bytes);
+  copy_short(to, from, bytes);
 #endif
 }
 

@@ -63,13 +63,17 @@ Status StoreCore::open() {
   index_options.items_max = std::size_t{pool->page_count()} * (kPageBytes / kChunkBytesMin);
   index_options.buckets_initial = std::size_t{1} << (options.index_power_initial - kSlotsPowerPerBucket);
   index_options.growth = options.index_growth;
-  index_options.large_pages = options.large_pages;
+  index_options.large_pages = options.large_pages != LargePages::kNone;
+  index_options.nodes = options.nodes;
+  index_options.writers = 2 * std::size_t{options.threads};  // a thread, and its arena
   auto created_index = HashIndex::create(index_options, base);
   if (!created_index) return created_index.status();
   index = std::move(created_index.value());
 
   states.resize(options.threads);
-  automove.store(options.slab_automove, std::memory_order_relaxed);
+  balance.on.store(options.slab_reassign && options.slab_automove, std::memory_order_relaxed);
+  balance.ratio.store(options.slab_automove_ratio, std::memory_order_relaxed);
+  balance.window_percent.store(options.slab_automove_window, std::memory_order_relaxed);
 
   owners.resize(options.threads);
   arenas.resize(options.threads);
@@ -80,35 +84,22 @@ Status StoreCore::open() {
 void StoreCore::open_arena(unsigned id, unsigned node) {
   Arena::Options arena_options;
   arena_options.id = id;
-  arena_options.node = std::min(node, options.nodes - 1);
+  arena_options.part = pool->part_of_node(node);
   arena_options.evict = options.evict;
   arena_options.lru = options.lru;
+  arena_options.balance = &balance;
   owners[id] = std::make_unique<ArenaOwner>(*this, id);
   arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
 }
 
-ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
-  ItemInfo info;
-  info.cas = options.cas ? header.cas : 0;
-  info.client_flags = header.client_flags;
-  info.value_bytes = header.value_bytes;
-  info.expiry = header.expiry;
-  info.last_access = time - idle_seconds(header.access, time);
-  info.fetched = (slot & kSlotFetched) != 0;
-  info.stale = (header.state & kStale) != 0;
-  info.token_sent = (header.state & kTokenSent) != 0;
-  info.binary_key = (header.state & kBinaryKey) != 0;
-  info.slab_class = class_of(header);
-  return info;
-}
-
 Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
   Existing existing;
+  existing.epoch = current_epoch();
   if (slot == nullptr) return existing;
   existing.slot = slot;
   existing.address = slot_address(slot->load(std::memory_order_relaxed));
   existing.header = read_header(item(existing.address), existing.address);
-  existing.vitality = vitality(existing.header, time);
+  existing.vitality = vitality(existing.header, time, existing.epoch);
   return existing;
 }
 
@@ -136,23 +127,26 @@ void StoreCore::unlink(Ledger& ledger, LockedBucket& bucket, const Existing& exi
     ledger.classes[class_of(existing.header)].expired_unfetched.add();
   }
   account_unlinked(ledger, existing);
-  bucket.erase(*existing.slot);
+  bucket.erase(*existing.slot, ledger.index);
 }
 
-// Own memory first; before giving up, anybody's.
+// Own memory first; before giving up, anybody's, from the same node if possible.
 Chunk StoreCore::allocate_anywhere(ThreadState& thread, unsigned slab_class) {
   if (Chunk chunk = thread.arena->allocate(slab_class)) return chunk;
-  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
-    if (id == thread.id) continue;
-    if (Chunk chunk = arenas[id]->allocate(slab_class)) {
-      thread.ledger.counters.page_steals.add();
-      return chunk;
+  for (const bool same_part : {true, false}) {
+    for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
+      if (id == thread.id || (arenas[id]->part() == thread.arena->part()) != same_part) continue;
+      if (Chunk chunk = arenas[id]->allocate(slab_class)) {
+        thread.ledger.counters.page_steals.add();
+        return chunk;
+      }
     }
   }
   return {};
 }
 
 Chunk StoreCore::allocate(ThreadState& thread, unsigned slab_class) {
+  thread.balancer.before_allocation(thread);
   Chunk chunk = allocate_anywhere(thread, slab_class);
   if (!chunk && free_limbo(thread)) chunk = allocate_anywhere(thread, slab_class);
   if (!chunk) thread.ledger.counters.out_of_memory.add();
@@ -238,6 +232,12 @@ Result<std::unique_ptr<Store>> Store::create(const Options& options) {
   return store;
 }
 
+std::vector<Status> Store::refusals() const {
+  std::vector<Status> all = impl_->pool->refusals();
+  if (!impl_->index->spread()) all.push_back(impl_->index->spread());
+  return all;
+}
+
 StoreThread& Store::attach(unsigned node) {
   const std::lock_guard guard(impl_->attach_lock);
   const unsigned id = impl_->attached.load(std::memory_order_relaxed);
@@ -275,14 +275,22 @@ StoreThread::PageMove StoreThread::last_page_move() const {
   return impl_->last_page_move;
 }
 
+StoreThread::PageMoves StoreThread::own_page_moves() const {
+  const PageMoveStats moves = impl_->arena->move_stats();
+  return {moves.moved, {moves.last_from, moves.last_to}};
+}
+
 Key Store::key(std::string_view bytes) const {
   return {bytes, hash_key(bytes, impl_->seed)};
 }
 void Store::prefetch(const Key& key) const {
   impl_->index->prefetch(key.hash);
 }
-void Store::prefetch_item(const Key& key) const {
-  impl_->index->prefetch_item(key.hash);
+bool Store::prefetch_item(const Key& key) const {
+  return impl_->index->prefetch_item(key.hash);
+}
+void Store::prefetch_chained_item(const Key& key) const {
+  impl_->index->prefetch_chained_item(key.hash);
 }
 std::size_t Store::item_bytes_max() const {
   return impl_->options.item_bytes_max;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -41,11 +42,15 @@ struct Options {
   bool lru = false;
   unsigned index_power_initial = 16;  // as memcached's hash power: log2 of 8 times the buckets at start
   bool index_growth = true;
-  bool large_pages = false;
-  unsigned nodes = 1;  // NUMA nodes to spread the item memory over; 1: none is asked for
+  LargePages large_pages = LargePages::kNone;
+  // NUMA nodes that threads will attach from, by the kernel's numbers: item memory is divided among them and
+  // the index interleaved over them. One or none: all is left to the kernel.
+  std::vector<unsigned> nodes;
   bool slab_reassign = true;
-  bool slab_automove = true;    // with slab_reassign: pages move by themselves; set_automove() changes it
-  std::uint64_t hash_seed = 0;  // 0: random
+  bool slab_automove = true;  // with slab_reassign: pages move by themselves; set_automove() changes it,
+  double slab_automove_ratio = 0.8;    // and these two are BalanceSettings::ratio
+  unsigned slab_automove_window = 10;  // and window_percent
+  std::uint64_t hash_seed = 0;         // 0: random
 };
 
 // memcached's size of an item (spec 2.3): 48 + 8 (with CAS) + key + 1 + (4 if flags) + value + 2. What
@@ -172,7 +177,11 @@ struct StoreStats {
   std::uint64_t reaper_checked = 0, reaper_reclaimed = 0, found_expired = 0, found_flushed = 0;
   std::uint64_t read_retries = 0, read_locked = 0;
   std::uint64_t in_place_overwrites = 0, pages_moved = 0, page_steals = 0, out_of_memory = 0;
+  // In pages that were emptied to be moved: items dropped dead, and alive; pages that were in use instead.
+  std::uint64_t moved_reclaimed = 0, moved_evicted = 0, moved_busy = 0;
   std::size_t limit_bytes = 0, page_bytes_used = 0;
+  std::size_t page_bytes_resident = 0;  // those used, and those that were and are kept for the next use
+  std::size_t queue_bytes = 0;          // eviction queues, ghosts and marks
   std::uint64_t pages_free = 0;
   unsigned index_power = 0;  // log2 of buckets * 8, for hash_power_level
   std::size_t index_bytes = 0;
@@ -220,6 +229,20 @@ class EvictionObserver {
   std::atomic<bool> wants_evictions_{false};
 };
 
+// The parts of StoreThread::maintain().
+enum class Maintenance : std::uint8_t { kPages, kIndex, kReaper };
+
+// Told where the time of maintain() goes.
+class MaintenanceObserver {
+ public:
+  // A part is about to begin, or to go on; or has ended.
+  virtual void on_begin() = 0;
+  virtual void on_end(Maintenance part) = 0;
+
+ protected:
+  ~MaintenanceObserver() = default;
+};
+
 // One thread's access. Made by Store::attach; used by one thread at a time.
 class StoreThread {
  public:
@@ -234,15 +257,22 @@ class StoreThread {
   // What the last put, commit, remove, touch or arithmetic of this thread found under its key; of a put or
   // begin refused for want of room: what it removed.
   ItemSeen last_seen() const;
-  // Classes between which the last page moved by maintain() went; 0: the pool, or another arena.
+  // Classes between which the last page moved by maintain() or Store::move_page() went; 0: the pool.
   struct PageMove {
     unsigned from = 0, to = 0;
   };
   PageMove last_page_move() const;
+  // Of the moves that allocating memory made in this thread's arena: how many so far, and the last.
+  struct PageMoves {
+    std::uint64_t count = 0;
+    PageMove last;
+  };
+  PageMoves own_page_moves() const;
   // Bounded background work (reaping expired and flushed items, index growth, page balance, shrinking to a
   // lowered limit): at most about `chunks_max` chunks looked at. True if more is waiting. Without `reap` the
-  // memory of expired and flushed items is left to eviction.
-  bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true);
+  // memory of expired and flushed items is left to eviction. `observer` may be null.
+  bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true,
+                MaintenanceObserver* observer = nullptr);
   // The reaping of the next calls of maintain() looks at every item of these classes in this thread's memory,
   // whether something there is known to have expired or not. crawling() until that is done.
   void crawl(const SlabClassSet& classes);
@@ -269,13 +299,15 @@ struct ReadOptions {
   bool recache_after_touch = false;
 };
 
+// Hits of fewer value bytes are copied, others may be pinned.
+inline constexpr std::size_t kPinBytesMin = 4096;
+
 // Where a hit's value goes: copied to `copy_to` (room for value_bytes), or pinned in place (only values of at
 // least kPinBytesMin), or neither.
 struct ReadTarget {
   char* copy_to = nullptr;
   bool pin = false;
 };
-inline constexpr std::size_t kPinBytesMin = 4096;
 
 struct Arithmetic {
   bool decrement = false;
@@ -308,15 +340,30 @@ class Store {
   static Result<std::unique_ptr<Store>> create(const Options& options);
   ~Store();
 
-  // One more thread's access; at most Options::threads. Its memory is taken from `node`. Any thread; the
-  // result belongs to the store.
+  // What was asked for and the kernel refused (nodes, explicit huge pages); the store works all the same.
+  std::vector<Status> refusals() const;
+
+  // One more thread's access; at most Options::threads. Its memory is taken from `node` (by the kernel's
+  // number), if that is one of Options::nodes. Any thread; the result belongs to the store.
   StoreThread& attach(unsigned node = 0);
 
   Key key(std::string_view bytes) const;
   // Asks for the cache line where a read of `key` will start; worth it when several keys are known.
   void prefetch(const Key& key) const;
-  // The second step, once the bucket has had time to come: begins to load the item itself.
-  void prefetch_item(const Key& key) const;
+  // The second step, once the bucket has had time to come: begins to load the item itself. True: it must be
+  // in an overflow bucket, if there is one, and there is a third step.
+  bool prefetch_item(const Key& key) const;
+  // The third step, once the overflow bucket has had time to come.
+  void prefetch_chained_item(const Key& key) const;
+  // The steps after the first for keys that were all prefetched: key_of(0 .. count), at most 64.
+  template <typename KeyOf>
+  void prefetch_items(std::size_t count, KeyOf&& key_of) const {
+    std::uint64_t chained = 0;
+    for (std::size_t i = 0; i < count; ++i) chained |= std::uint64_t{prefetch_item(key_of(i))} << i;
+    for (; chained != 0; chained &= chained - 1) {
+      prefetch_chained_item(key_of(static_cast<std::size_t>(std::countr_zero(chained))));
+    }
+  }
 
   // Looks a key up. On a hit calls place(const ItemInfo&) -> ReadTarget, then copies or pins; `place` may be
   // called again when a writer interfered, so it must not have effects that cannot be repeated, and copied
@@ -325,6 +372,11 @@ class Store {
   template <typename Place>
   Lookup read(StoreThread& thread, const Key& key, CacheTime now, const ReadOptions& options, Place&& place,
               Pin* pin);
+  // The usual case of read() without options, in as few steps as it can be had: a living item of one chunk,
+  // with fewer than kPinBytesMin value bytes, found at the first look. place(const ItemInfo&) -> char* says
+  // where they go, under the same conditions. False: nothing has happened, ask read().
+  template <typename Place>
+  bool read_plain(StoreThread& thread, const Key& key, CacheTime now, Place&& place);
 
   // The pieces of a pinned value, in order: visit(std::span<const char>).
   template <typename Visit>
@@ -373,6 +425,8 @@ class Store {
   PageMove move_page(StoreThread& thread, int from, int to);
   // Whether pages move between classes by themselves (with Options::slab_reassign). Any thread.
   void set_automove(bool on);
+  void set_automove_ratio(double ratio);
+  void set_automove_window(unsigned percent);
 
   std::size_t item_bytes_max() const;
 
@@ -385,6 +439,16 @@ class Store {
     // Seconds since the last use of the item that is next in each eviction queue; 0 when there is none.
     std::uint32_t small_age_seconds = 0, main_age_seconds = 0;
   };
+  // A NUMA node's share: its pages, and what the threads attached there did. One share without
+  // Options::nodes.
+  struct NodeStats : PoolNodeStats {
+    unsigned threads = 0;
+    std::size_t pages_used_here = 0;  // of the node's pages: by threads of the node,
+    std::size_t pages_used_away = 0;  // by threads of other nodes
+    std::uint64_t chunks_used = 0;    // of its threads, wherever
+    std::uint64_t total_items = 0, evictions = 0, page_steals = 0;
+  };
+  std::vector<NodeStats> node_stats() const;  // any thread; looks at every page
   unsigned class_count() const;
   ClassStats class_stats(unsigned slab_class) const;  // summed over arenas; any thread
 

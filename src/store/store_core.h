@@ -37,17 +37,18 @@ struct Ledger {
   };
   StoreCounters counters;
   std::array<ClassCells, SlabClasses::kClassesMax + 1> classes;
-  Counter writes;         // items stamped with the flush epoch
-  int index_pending = 0;  // HashIndex::count()
+  Counter writes;  // items stamped with the flush epoch
+  HashIndex::Share index;
 };
 
 // The store as its arena sees it. One per arena; everything happens under that arena's lock.
-class ArenaOwner final : public ItemOwner {
+class alignas(64) ArenaOwner final : public ItemOwner {
  public:
   ArenaOwner(StoreCore& core, unsigned arena) : core_(core), arena_(arena) {}
   Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) override;
   ChunkAddress head_of(ChunkAddress part) override;
   void free_elsewhere(ChunkAddress chunk) override;
+  bool was_used(ChunkAddress chunk, bool clear) override;
   const Ledger& ledger() const { return ledger_; }
 
  private:
@@ -58,7 +59,7 @@ class ArenaOwner final : public ItemOwner {
   Ledger ledger_;
 };
 
-struct ThreadState {
+struct alignas(64) ThreadState {
   StoreCore* core = nullptr;
   unsigned id = 0;
   Arena* arena = nullptr;
@@ -92,14 +93,43 @@ struct Existing {
   ChunkAddress address = kNoChunk;
   ItemHeader header;
   Lookup vitality = Lookup::kMiss;
+  // The flush epoch in which the key was looked at. What is written on the strength of that look belongs to
+  // it: to give it a later one would save from the flush in between what that has flushed.
+  std::uint32_t epoch = 0;
   bool alive() const { return vitality == Lookup::kHit; }
 };
 
-// A draft that replaces one certain version of an item, or nothing.
-struct Successor {
-  ChunkAddress address = kNoChunk;
-  std::uint64_t cas = 0;
+// One certain version of an item, as it was seen under the lock of its bucket, to be replaced later if it is
+// still there. Its id alone does not say so, for clients choose ids too (meta E) and choose one twice. So a
+// large value is pinned, which keeps its chunk from becoming any other version, and a small one is copied.
+class HeldVersion {
+ public:
+  explicit HeldVersion(StoreCore& held_by) : core_(held_by) {}
+  ~HeldVersion() { release(); }
+  HeldVersion(const HeldVersion&) = delete;
+  HeldVersion& operator=(const HeldVersion&) = delete;
+
+  // Under the lock. Replaces what was held before.
+  void hold(const Existing& existing);
+  void release();
+  // Under the lock: whether the item that the key has now is the one held. It is let go in any case, so that
+  // whoever replaces it can free it.
+  bool release_if(const Existing& existing);
+  // Of the version held; also without the lock: visit(std::span<const char>).
+  template <typename Visit>
+  void visit(Visit&& visit) const;
+
+ private:
+  bool is(const Existing& existing) const;
+  bool pinned() const { return existing_.header.value_bytes >= kPinBytesMin; }
+
+  StoreCore& core_;
+  Existing existing_;
+  char value_[kPinBytesMin];
 };
+
+// How a successor is stamped.
+enum class Inherit : std::uint8_t { kNothing, kExpiry };
 
 // Marks and times a new item is linked with.
 struct Stamp {
@@ -120,10 +150,15 @@ class StoreCore {
 
   // --- Facts.
   std::byte* item(ChunkAddress address) const { return base + address * kGranuleBytes; }
-  Lookup vitality(const ItemHeader& header, CacheTime now) const {
+  std::uint32_t current_epoch() const {
+    return static_cast<std::uint32_t>(epoch.load(std::memory_order_acquire) & ((1U << kEpochBits) - 1));
+  }
+  static Lookup vitality(const ItemHeader& header, CacheTime now, std::uint32_t in_epoch) {
     if (is_expired(header.expiry, now)) return Lookup::kExpired;
-    const std::uint32_t current = epoch.load(std::memory_order_acquire) & ((1U << kEpochBits) - 1);
-    return state_epoch(header.state) == current ? Lookup::kHit : Lookup::kFlushed;
+    return state_epoch(header.state) == in_epoch ? Lookup::kHit : Lookup::kFlushed;
+  }
+  Lookup vitality(const ItemHeader& header, CacheTime now) const {
+    return vitality(header, now, current_epoch());
   }
   unsigned class_of(const ItemHeader& header) const { return classes.class_for(header.chunk_bytes()); }
   std::size_t charged_bytes(const ItemHeader& header) const {
@@ -173,7 +208,7 @@ class StoreCore {
   }
   // An item was linked (+1) or unlinked (-1) by this thread; lets the index grow.
   void count_item(ThreadState& thread, int change) {
-    if (index->count(change, thread.ledger.index_pending)) index->grow(kSplitsPerBatch);
+    if (index->count(change, thread.ledger.index)) index->grow(kSplitsPerBatch);
   }
 
   // --- Reading, apart from the optimistic path in store_read.h.
@@ -196,12 +231,14 @@ class StoreCore {
   // Makes the draft the item of its key, or gives it back.
   StoreResult link(ThreadState& thread, const StoreRequest& request, const Draft& draft, CacheTime time);
   void note_refused(ThreadState& thread, const Key& key, const Existing& existing, CacheTime time);
-  // Only if the item is still `expected`; false (and nothing done, draft given back) otherwise.
-  bool succeed(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
-               const Successor& expected, CacheTime time);
+  // Only if `is_expected(item there is)`, with the expiry that the item has then if that is to be inherited;
+  // false (and nothing done, draft given back) otherwise.
+  template <typename IsExpected>
+  bool succeed(ThreadState& thread, const Key& key, const Draft& draft, Stamp stamp, Inherit inherit,
+               CacheTime time, IsExpected is_expected);
   void discard(ThreadState& thread, const Draft& draft);
   void stamp_item(ThreadState& thread, const Draft& draft, std::size_t key_bytes, std::uint64_t cas,
-                  const Stamp& stamp, CacheTime time);
+                  const Stamp& stamp, const Existing& old, CacheTime time);
   void account_resized(Ledger& ledger, const Existing& old, const Draft& draft);
   // Append and prepend, of a value in pieces.
   StoreResult join(ThreadState& thread, const StoreRequest& request, std::span<const std::string_view> added,
@@ -211,6 +248,7 @@ class StoreCore {
                     PendingStore& pending);
   StoreResult commit(ThreadState& thread, const StoreRequest& request, PendingStore& pending, CacheTime time);
   static Draft draft_of(const PendingStore& pending);
+  bool fits_memory(std::size_t unchained_bytes) const;
   DeleteResult remove(ThreadState& thread, const Key& key, const Removal& removal, CacheTime time);
   bool touch(ThreadState& thread, const Key& key, CacheTime expiry, CacheTime time);
   ArithmeticResult arithmetic(ThreadState& thread, const Key& key, const Arithmetic& wanted, CacheTime time,
@@ -229,7 +267,7 @@ class StoreCore {
   static constexpr std::size_t kSplitsPerBatch = 16;
 
   const Options options;
-  std::atomic<bool> automove{true};
+  BalanceSettings balance;
   const SlabClasses classes;
   std::unique_ptr<PagePool> pool;
   std::byte* base = nullptr;
@@ -274,6 +312,21 @@ class StoreCore {
   std::uint64_t writes_at_flush_ = 0;
 };
 
+inline ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
+  ItemInfo info;
+  info.cas = options.cas ? header.cas : 0;
+  info.client_flags = header.client_flags;
+  info.value_bytes = header.value_bytes;
+  info.expiry = header.expiry;
+  info.last_access = time - idle_seconds(header.access, time);
+  info.fetched = (slot & kSlotFetched) != 0;
+  info.stale = (header.state & kStale) != 0;
+  info.token_sent = (header.state & kTokenSent) != 0;
+  info.binary_key = (header.state & kBinaryKey) != 0;
+  info.slab_class = class_of(header);
+  return info;
+}
+
 struct Store::Impl : StoreCore {
   using StoreCore::StoreCore;
 };
@@ -294,6 +347,33 @@ void visit_value(const StoreCore& core, const std::byte* head, const ItemHeader&
     visit(span(chunk + kPartHeaderBytes, shared_load32(chunk + kPartUsedOffset)));
     part = shared_load64(chunk + kPartNextOffset);
   }
+}
+
+template <typename Visit>
+void HeldVersion::visit(Visit&& visit) const {
+  if (pinned()) return visit_value(core_, core_.item(existing_.address), existing_.header, visit);
+  visit(std::span<const char>(value_, existing_.header.value_bytes));
+}
+
+template <typename IsExpected>
+bool StoreCore::succeed(ThreadState& thread, const Key& key, const Draft& draft, Stamp stamp, Inherit inherit,
+                        CacheTime time, IsExpected is_expected) {
+  Existing old;
+  bool same;
+  {
+    LockedBucket bucket(*index, key.hash);
+    old = examine(bucket, key.bytes, time);
+    same = old.alive() && is_expected(old);
+    // It may have been touched since it was seen.
+    if (inherit == Inherit::kExpiry) stamp.expiry = old.header.expiry;
+    if (same) exchange(thread, bucket, old, key, draft, stamp, time);
+  }
+  if (same) {
+    finish_link(thread, key, draft, stamp, old);
+  } else {
+    discard(thread, draft);
+  }
+  return same;
 }
 
 }  // namespace ringcached::store

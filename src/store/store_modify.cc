@@ -10,12 +10,43 @@
 
 namespace ringcached::store {
 
+void HeldVersion::hold(const Existing& existing) {
+  release();
+  existing_ = existing;
+  const std::size_t bytes = existing.header.value_bytes;
+  if (pinned()) {
+    core_.pool->pins(existing.address).fetch_add(1, std::memory_order_acq_rel);
+  } else {
+    copy_from_shared(value_, core_.item(existing.address) + existing.header.value_offset(), bytes);
+  }
+}
+
+void HeldVersion::release() {
+  if (existing_.address != kNoChunk && pinned()) core_.unpin(existing_.address);
+  existing_ = {};
+}
+
+bool HeldVersion::is(const Existing& existing) const {
+  const ItemHeader& now = existing.header;
+  const ItemHeader& then = existing_.header;
+  if (existing.address != existing_.address || now.cas != then.cas) return false;
+  if (pinned()) return true;
+  return now.value_bytes == then.value_bytes && now.client_flags == then.client_flags &&
+         equal_to_shared(core_.item(existing.address) + now.value_offset(), value_, now.value_bytes);
+}
+
+bool HeldVersion::release_if(const Existing& existing) {
+  const bool same = is(existing);
+  release();
+  return same;
+}
+
 // --- Append and prepend.
 
 struct StoreCore::Joining {
   Joining(ThreadState& joining_thread, const StoreRequest& wanted, std::span<const std::string_view> pieces,
           CacheTime at)
-      : thread(joining_thread), request(wanted), added(pieces), time(at) {
+      : thread(joining_thread), request(wanted), added(pieces), time(at), held(*joining_thread.core) {
     for (const std::string_view piece : pieces) added_bytes += piece.size();
   }
 
@@ -27,8 +58,7 @@ struct StoreCore::Joining {
   StoreResult result = StoreResult::kNotStored;
   Existing existing{};
   std::size_t total_bytes = 0;
-  bool pinned = false;  // the old value, else it is in old_value
-  char old_value[kPinBytesMin];
+  HeldVersion held;
 
   bool prepends() const { return request.mode == StoreMode::kPrepend; }
 };
@@ -44,7 +74,11 @@ bool StoreCore::join_in_place(Joining& joining, LockedBucket& bucket) {
   bucket.will_change();
   std::byte* value = item(old.address) + header.value_offset();
   std::size_t offset = joining.prepends() ? 0 : header.value_bytes;
-  if (joining.prepends()) copy_to_shared(value + joining.added_bytes, joining.old_value, header.value_bytes);
+  if (joining.prepends()) {
+    joining.held.visit([&](std::span<const char> old_value) {
+      copy_to_shared(value + joining.added_bytes, old_value.data(), old_value.size());
+    });
+  }
   for (const std::string_view piece : joining.added) {
     copy_to_shared(value + offset, piece.data(), piece.size());
     offset += piece.size();
@@ -56,7 +90,7 @@ bool StoreCore::join_in_place(Joining& joining, LockedBucket& bucket) {
                     false};
   stamp_item(joining.thread, draft, header.key_bytes(),
              next_cas(joining.thread, header.cas, joining.request.cas_explicit),
-             {header.expiry, header.state & kBinaryKey, 0}, joining.time);
+             {header.expiry, header.state & kBinaryKey, 0}, old, joining.time);
   const std::uint64_t slot = old.slot->load(std::memory_order_relaxed) & ~kSlotFetched;
   old.slot->store(with_frequency(slot, slot_frequency(slot) + 1), std::memory_order_relaxed);
   account_resized(joining.thread.ledger, old, draft);
@@ -81,13 +115,7 @@ StoreCore::JoinStep StoreCore::join_locked(Joining& joining) {
   const std::size_t charged =
       item_bytes(header.key_bytes(), joining.total_bytes, header.client_flags, options.cas);
   if (charged > options.item_bytes_max) return JoinStep::kDone;
-  joining.pinned = header.value_bytes >= kPinBytesMin;
-  if (joining.pinned) {
-    pool->pins(joining.existing.address).fetch_add(1, std::memory_order_acq_rel);
-    return JoinStep::kRebuild;
-  }
-  copy_from_shared(joining.old_value, item(joining.existing.address) + header.value_offset(),
-                   header.value_bytes);
+  joining.held.hold(joining.existing);
   return join_in_place(joining, bucket) ? JoinStep::kDone : JoinStep::kRebuild;
 }
 
@@ -95,7 +123,9 @@ StoreCore::JoinStep StoreCore::join_locked(Joining& joining) {
 bool StoreCore::join_rebuilt(Joining& joining) {
   const ItemHeader& header = joining.existing.header;
   StoreRequest request = joining.request;
-  request.mode = StoreMode::kAdd;  // so that a failure leaves the old item alone
+  // A failure leaves the old item alone.
+  request.mode = StoreMode::kAdd;
+  request.remove_when_refused = false;
   request.client_flags = header.client_flags;
   PendingStore pending;
   bool written =
@@ -104,19 +134,14 @@ bool StoreCore::join_rebuilt(Joining& joining) {
     for (const std::string_view piece : joining.added) written = written && pending.write(piece);
   };
   if (joining.prepends()) write_added();
-  if (!joining.pinned) {
-    written = written && pending.write({joining.old_value, header.value_bytes});
-  } else {
-    visit_value(*this, item(joining.existing.address), header,
-                [&](std::span<const char> piece) { written = written && pending.write(piece); });
-  }
+  joining.held.visit([&](std::span<const char> piece) { written = written && pending.write(piece); });
   if (!joining.prepends()) write_added();
-  if (joining.pinned) unpin(joining.existing.address);
   if (!written) return true;  // no memory is "not stored" here (spec 5.2)
   pending.thread_ = nullptr;
-  const bool linked = succeed(joining.thread, joining.request.key, draft_of(pending),
-                              {header.expiry, header.state & kBinaryKey, joining.request.cas_explicit},
-                              {joining.existing.address, header.cas}, joining.time);
+  const bool linked =
+      succeed(joining.thread, joining.request.key, draft_of(pending),
+              {0, header.state & kBinaryKey, joining.request.cas_explicit}, Inherit::kExpiry, joining.time,
+              [&](const Existing& now) { return joining.held.release_if(now); });
   if (linked) joining.result = StoreResult::kStored;
   return linked;
 }
@@ -185,6 +210,8 @@ struct StoreCore::Counting {
   char digits[kDigitsMax] = {};
   std::size_t digits_bytes = 0;
 
+  HeldVersion held{*thread.core};
+
   CacheTime expiry() const { return wanted.touch ? wanted.expiry : existing.header.expiry; }
 };
 
@@ -212,7 +239,7 @@ bool StoreCore::count_in_place(Counting& counting, LockedBucket& bucket) {
   const std::uint32_t kept = kBinaryKey | (padded ? kStale | kTokenSent : 0);
   stamp_item(counting.thread, draft, header.key_bytes(),
              next_cas(counting.thread, header.cas, counting.wanted.cas_explicit),
-             {counting.expiry(), header.state & kept, 0}, counting.time);
+             {counting.expiry(), header.state & kept, 0}, counting.existing, counting.time);
   std::atomic<std::uint64_t>& slot = *counting.existing.slot;
   const std::uint64_t seen = slot.load(std::memory_order_relaxed);
   slot.store(with_frequency(seen, slot_frequency(seen) + 1), std::memory_order_relaxed);
@@ -241,7 +268,9 @@ bool StoreCore::count_locked(Counting& counting) {
   char* end = std::to_chars(counting.digits, counting.digits + kDigitsMax, counting.number).ptr;
   counting.digits_bytes = static_cast<std::size_t>(end - counting.digits);
   counting.result = ArithmeticResult::kDone;
-  return count_in_place(counting, bucket);
+  if (count_in_place(counting, bucket)) return true;
+  counting.held.hold(counting.existing);
+  return false;
 }
 
 bool StoreCore::count_rebuilt(Counting& counting) {
@@ -258,8 +287,9 @@ bool StoreCore::count_rebuilt(Counting& counting) {
   const std::size_t offset = key_offset(header.state & kHasFlags) + header.key_bytes();
   copy_to_shared(item(draft.chunk.address) + offset, counting.digits, counting.digits_bytes);
   return succeed(counting.thread, counting.key, draft,
-                 {counting.expiry(), header.state & kBinaryKey, counting.wanted.cas_explicit},
-                 {counting.existing.address, header.cas}, counting.time);
+                 {counting.wanted.expiry, header.state & kBinaryKey, counting.wanted.cas_explicit},
+                 counting.wanted.touch ? Inherit::kNothing : Inherit::kExpiry, counting.time,
+                 [&](const Existing& now) { return counting.held.release_if(now); });
 }
 
 ArithmeticResult StoreCore::arithmetic(ThreadState& thread, const Key& key, const Arithmetic& wanted,

@@ -59,15 +59,16 @@ inline bool copy_value(const StoreCore& core, const HashIndex::Ticket& ticket, c
 }
 
 // A hit writes two bits at most, and nothing once the counter is full. Losing the race loses one count.
-inline void mark_hit(const ReadContext& read, const HashIndex::Match& match, const ItemHeader& header) {
+inline void mark_hit(StoreCore& core, const Key& key, CacheTime now, const HashIndex::Match& match,
+                     std::uint32_t access) {
   constexpr std::uint64_t kFull = kSlotFrequencyMask | kSlotFetched;
   if ((match.slot & kFull) != kFull) {
     std::uint64_t expected = match.slot;
     const std::uint64_t marked = with_frequency(match.slot, slot_frequency(match.slot) + 1) | kSlotFetched;
     match.slot_word->compare_exchange_weak(expected, marked, std::memory_order_relaxed);
   }
-  if ((match.slot & kSlotFetched) != 0 && idle_seconds(header.access, read.now) >= kAccessRefreshSeconds) {
-    read.core.refresh_access(read.key, match.address, read.now);
+  if ((match.slot & kSlotFetched) != 0 && idle_seconds(access, now) >= kAccessRefreshSeconds) [[unlikely]] {
+    core.refresh_access(key, match.address, now);
   }
 }
 
@@ -102,7 +103,7 @@ Try read_unlocked(ReadContext& read, Place& place) {
     return Try::kAgain;
   }
   if (pin) read.pinned = match.address;
-  if (!read.options.quiet) mark_hit(read, match, header);
+  if (!read.options.quiet) mark_hit(core, read.key, read.now, match, header.access);
   read.thread.last_class = info.slab_class;
   read.answer = Lookup::kHit;
   return Try::kAnswered;
@@ -173,6 +174,26 @@ void read_any(ReadContext& read, Place& place) {
 }
 
 }  // namespace detail
+
+template <typename Place>
+bool Store::read_plain(StoreThread& thread, const Key& key, CacheTime now, Place&& place) {
+  StoreCore& core = *impl_;
+  HashIndex::Ticket ticket;
+  const HashIndex::Match match = core.index->glance(ticket, key.hash, key.bytes);
+  if (match.probe != HashIndex::Probe::kFound) return false;
+  const std::byte* item = core.item(match.address);
+  const ItemHeader header = read_header(item, match.address);
+  if (header.chained() || header.value_bytes >= kPinBytesMin || !core.index->still_valid(ticket) ||
+      core.vitality(header, now) != Lookup::kHit) {
+    return false;
+  }
+  const ItemInfo info = core.describe(header, match.slot, now);
+  copy_from_shared(place(info), item + header.value_offset(), header.value_bytes);
+  if (!core.index->still_valid(ticket)) return false;
+  detail::mark_hit(core, key, now, match, header.access);
+  thread.impl_->last_class = info.slab_class;
+  return true;
+}
 
 template <typename Place>
 Lookup Store::read(StoreThread& thread, const Key& key, CacheTime now, const ReadOptions& options,

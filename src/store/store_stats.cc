@@ -59,17 +59,50 @@ StoreStats Store::stats() const {
   for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
     add(sum, core.states[id]->ledger.counters);
     add(sum, core.owners[id]->ledger().counters);
+    const PageMoveStats moves = core.arenas[id]->move_stats();
+    sum.pages_moved += moves.moved;
+    sum.moved_reclaimed += moves.reclaimed;
+    sum.moved_evicted += moves.evicted;
+    sum.moved_busy += moves.busy;
+    sum.queue_bytes += core.arenas[id]->overhead_bytes();
   }
   sum.items = not_negative(sum.items);
   sum.bytes = not_negative(sum.bytes);
   sum.limit_bytes = core.pool->limit_bytes();
   sum.page_bytes_used = core.pool->pages_used() * kPageBytes;
+  sum.page_bytes_resident = core.pool->pages_resident() * kPageBytes;
   sum.pages_free = core.pool->pages_free();
   constexpr unsigned kSlotsPower = 3;
   sum.index_power = static_cast<unsigned>(std::bit_width(core.index->bucket_count())) - 1 + kSlotsPower;
   sum.index_bytes = core.index->bytes_used();
   sum.index_growing = core.index->wants_growth();
   return sum;
+}
+
+std::vector<Store::NodeStats> Store::node_stats() const {
+  const StoreCore& core = *impl_;
+  const unsigned attached = core.attached.load(std::memory_order_acquire);
+  std::vector<NodeStats> shares(core.pool->part_count());
+  for (unsigned part = 0; part < shares.size(); ++part) {
+    static_cast<PoolNodeStats&>(shares[part]) = core.pool->part_stats(part);
+    core.pool->for_each_known_page(part, [&](PageId page) {
+      const PageInfo& info = core.pool->info(page);
+      const unsigned arena = info.arena.load(std::memory_order_relaxed);
+      if (info.slab_class.load(std::memory_order_relaxed) == PageInfo::kNoClass || arena >= attached) return;
+      ++(core.arenas[arena]->part() == part ? shares[part].pages_used_here : shares[part].pages_used_away);
+    });
+  }
+  for (unsigned id = 0; id < attached; ++id) {
+    NodeStats& share = shares[core.arenas[id]->part()];
+    ++share.threads;
+    for (unsigned slab_class = 1; slab_class <= core.classes.count(); ++slab_class) {
+      share.chunks_used += core.arenas[id]->class_stats(slab_class).chunks_used;
+    }
+    share.total_items += core.states[id]->ledger.counters.total_items.get();
+    share.page_steals += core.states[id]->ledger.counters.page_steals.get();
+    share.evictions += core.owners[id]->ledger().counters.evictions.get();
+  }
+  return shares;
 }
 
 unsigned Store::class_count() const {

@@ -84,18 +84,17 @@ void StoreCore::write_head(const Draft& draft, std::string_view key) {
   copy_to_shared(chunk + offset, key.data(), key.size());
 }
 
-// Makes the chunk an item of this moment. Under the lock of the bucket.
+// Makes the chunk an item of the moment in which `old` was looked at. Under the lock of the bucket since
+// then.
 void StoreCore::stamp_item(ThreadState& thread, const Draft& draft, std::size_t key_bytes, std::uint64_t cas,
-                           const Stamp& stamp, CacheTime time) {
+                           const Stamp& stamp, const Existing& old, CacheTime time) {
   std::byte* chunk = item(draft.chunk.address);
-  const std::uint64_t current = epoch.load(std::memory_order_acquire) & ((1U << kEpochBits) - 1);
   shared_store64(chunk + kCasOffset, cas);
   shared_store32(chunk + kExpiryOffset, stamp.expiry);
   shared_store32(chunk + kAccessOffset, access_word(time, key_bytes));
   const std::uint32_t state = static_cast<std::uint32_t>(ChunkKind::kItem) |
-                              draft.chunk.generation << kGenerationShift |
-                              static_cast<std::uint32_t>(current << kEpochShift) | stamp.marks |
-                              (draft.client_flags != 0 ? kHasFlags : 0) |
+                              draft.chunk.generation << kGenerationShift | old.epoch << kEpochShift |
+                              stamp.marks | (draft.client_flags != 0 ? kHasFlags : 0) |
                               (draft.chained ? kChained : draft.value_bytes << kValueBytesShift);
   chunk_state(chunk).store(state, std::memory_order_release);
   thread.last_write = {.cas = options.cas ? cas : 0,
@@ -119,11 +118,11 @@ void StoreCore::exchange(ThreadState& thread, LockedBucket& bucket, const Existi
                          const Draft& draft, const Stamp& stamp, CacheTime time) {
   bucket.will_change();
   const std::uint64_t cas = next_cas(thread, old.slot != nullptr ? old.header.cas : 0, stamp.cas_explicit);
-  stamp_item(thread, draft, key.bytes.size(), cas, stamp, time);
+  stamp_item(thread, draft, key.bytes.size(), cas, stamp, old, time);
   std::uint64_t slot = make_slot(key.hash, draft.chunk.address);
   if (!old.alive() && stamp.fetched) slot |= kSlotFetched;
   if (old.slot == nullptr) {
-    bucket.insert(slot);
+    bucket.insert(slot, thread.ledger.index);
   } else {
     if (old.alive()) {
       slot = with_frequency(slot, slot_frequency(old.slot->load(std::memory_order_relaxed)) + 1);
@@ -180,24 +179,6 @@ StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, co
   return verdict;
 }
 
-bool StoreCore::succeed(ThreadState& thread, const Key& key, const Draft& draft, const Stamp& stamp,
-                        const Successor& expected, CacheTime time) {
-  Existing old;
-  bool same;
-  {
-    LockedBucket bucket(*index, key.hash);
-    old = examine(bucket, key.bytes, time);
-    same = old.alive() && old.address == expected.address && old.header.cas == expected.cas;
-    if (same) exchange(thread, bucket, old, key, draft, stamp, time);
-  }
-  if (same) {
-    finish_link(thread, key, draft, stamp, old);
-  } else {
-    discard(thread, draft);
-  }
-  return same;
-}
-
 void StoreCore::discard(ThreadState& thread, const Draft& draft) {
   if (draft.chained) {
     free_parts(&thread, shared_load64(item(draft.chunk.address) + kChainNextOffset));
@@ -223,7 +204,7 @@ bool StoreCore::overwrite(ThreadState& thread, LockedBucket& bucket, const Exist
   std::byte* chunk = item(old.address);
   if (request.client_flags != 0) shared_store32(chunk + kItemHeaderBytes, request.client_flags);
   copy_to_shared(chunk + header.value_offset(), value.data(), value.size());
-  stamp_item(thread, draft, header.key_bytes(), next_cas(thread, header.cas, stamp.cas_explicit), stamp,
+  stamp_item(thread, draft, header.key_bytes(), next_cas(thread, header.cas, stamp.cas_explicit), stamp, old,
              time);
   const std::uint64_t slot = old.slot->load(std::memory_order_relaxed) & ~kSlotFetched;
   std::uint64_t frequency = 0;
@@ -375,7 +356,9 @@ bool StoreCore::clear_value(ThreadState& thread, const Key& key, const Existing&
   const bool keeps_id = removal.cas_explicit == 0 && !removal.invalidate;
   const Stamp stamp{removal.expiry, (existing.header.state & kBinaryKey) | (removal.invalidate ? kStale : 0),
                     keeps_id ? existing.header.cas : removal.cas_explicit};
-  return succeed(thread, key, draft, stamp, {existing.address, existing.header.cas}, time);
+  return succeed(thread, key, draft, stamp, Inherit::kNothing, time, [&](const Existing& now) {
+    return now.address == existing.address && now.header.cas == existing.header.cas;
+  });
 }
 
 DeleteResult Store::remove(StoreThread& thread, const Key& key, const Removal& removal, CacheTime now) {

@@ -8,6 +8,7 @@ import threading
 import time
 
 from harness import process, tap
+from harness.patience import patient
 
 ITEMS = 300_000
 BATCH = 5_000
@@ -136,7 +137,7 @@ def never_reads(options):
             assert server.stats()["lru_crawler_running"] == "1"
             assert other.get("key:7") is not None
             stuck.close()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + patient(10)
             while server.stats()["lru_crawler_running"] == "1":
                 assert time.monotonic() < deadline, "the dump of a closed connection goes on"
                 time.sleep(0.05)
@@ -168,7 +169,7 @@ def cut_short(options):
                 if i % 2:
                     connection.take(1000 * i)
             # The right to dump comes back when the server has seen the end.
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + patient(10)
             while server.stats()["lru_crawler_running"] == "1":
                 assert time.monotonic() < deadline
                 time.sleep(0.002)
@@ -258,7 +259,7 @@ def no_crawler(options):
             time.sleep(2.5)
             assert int(connection.stats()["curr_items"]) == 300
             assert connection.request("cache_memlimit 8") == "OK"
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + patient(10)
             while int(connection.stats()["page_bytes"]) > 8 << 20:
                 assert time.monotonic() < deadline, connection.stats()
                 time.sleep(0.1)
@@ -289,7 +290,7 @@ def automove(options):
             still = work(4)
             assert work(3) == still, "pages move although slab_automove is 0"
             assert connection.request("slabs automove 1") == "OK"
-            deadline = time.monotonic() + 45
+            deadline = time.monotonic() + patient(45)
             while work(2) == still:
                 assert time.monotonic() < deadline, "no page moves although slab_automove is 1"
 

@@ -9,6 +9,7 @@ import threading
 import time
 
 from harness import binary, process, tap, wire
+from harness.patience import patient
 
 suite = tap.Suite()
 
@@ -167,7 +168,7 @@ def may_log_in(server, token):
 
 
 def eventually(condition, what, seconds=10):
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patient(seconds)
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
         time.sleep(0.02)

@@ -8,6 +8,7 @@ import struct
 import time
 
 from harness import process, tap, wire
+from harness.patience import patient
 
 suite = tap.Suite()
 
@@ -28,7 +29,7 @@ def descriptors(server):
 
 def settle(read, highest, what, seconds=10):
     """Waits until read() is at most `highest`: the server closes after the client has seen the end."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patient(seconds)
     while (value := read()) > highest:
         assert time.monotonic() < deadline, f"{what} is {value}, more than {highest}"
         time.sleep(0.02)
@@ -66,6 +67,42 @@ def connection_limit(options):
         alive(server)
         for connection in open_connections + [control, refused]:
             connection.close()
+
+
+def spread(control, total):
+    """Connections of the four workers, the fewest first, once they are `total` in all."""
+    deadline = time.monotonic() + 10
+    while True:
+        lines = control.stats("workers")
+        connections = [int(lines[f"{worker}:curr_connections"]) for worker in range(4)]
+        if sum(connections) == total:
+            return sorted(connections)
+        assert time.monotonic() < deadline, f"{connections}, not {total} in all"
+        time.sleep(0.02)
+
+
+@suite.test("connections go to the worker that has the fewest; with round_robin in turn")
+def placement(options):
+    if options.dialect != "rc":
+        raise tap.Skip("memcached has no such choice")
+    for name, expected in [("least_connections", [25, 25, 25, 25]), ("round_robin", [11, 29, 30, 30])]:
+        with process.Server(options, ["-t", "4", f"--placement={name}"]) as server:
+            control = server.connect()
+            assert spread(control, 1) == [0, 0, 0, 1]
+            clients = [server.connect() for _ in range(79)]
+            assert spread(control, 80) == [20, 20, 20, 20]
+            # Every fourth is of one worker, which has the control connection left.
+            for client in clients[3::4]:
+                client.close()
+            assert spread(control, 61) == [1, 20, 20, 20]
+            clients += [server.connect() for _ in range(39)]
+            assert spread(control, 100) == expected
+            stats = control.stats()
+            assert int(stats["worker_connections_min"]) == min(expected), stats
+            assert int(stats["worker_connections_max"]) == max(expected), stats
+            assert int(stats["curr_connections"]) == 100
+            for client in clients + [control]:
+                client.close()
 
 
 @suite.test("without maxconns_fast the server stops accepting and goes on when there is room")
@@ -294,7 +331,7 @@ def endless_get(options):
 
 def endless(connection, start, seconds=20):
     """Sends one line without end until the connection breaks. A server may take and drop bytes while it closes."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patient(seconds)
     try:
         connection.send(start)
         while time.monotonic() < deadline:

@@ -7,6 +7,7 @@ import threading
 import time
 
 from harness import process, tap, wire
+from harness.patience import patient
 
 suite = tap.Suite()
 
@@ -71,7 +72,7 @@ def terminate_under_load(options):
 
 @suite.test("SIGTERM while a pipeline is being answered: every request that arrived is answered")
 def terminate_owes_answers(options):
-    with process.Server(options) as server, server.connect() as connection:
+    with process.Server(options, ["--stop-deadline", f"{patient(5)}s"]) as server, server.connect() as connection:
         assert connection.set("key", PIPELINE_VALUE) == "STORED"
         connection.send(b"get key\r\n" * PIPELINE_REQUESTS)
         time.sleep(0.3)

@@ -3,12 +3,9 @@
 // RINGCACHED_SIM_RUNS sets how many seeds are tried otherwise.
 #include <doctest/doctest.h>
 
-#include <charconv>
-#include <cstdlib>
-#include <string_view>
-
 #include "sim_client.h"
 #include "sim_engine.h"
+#include "support/environment.h"
 
 using namespace ringcached;
 using namespace ringcached::testing;
@@ -16,15 +13,6 @@ using namespace ringcached::testing;
 namespace {
 
 constexpr std::uint64_t kRunsDefault = 150;
-
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  if (text == nullptr) return otherwise;
-  const std::string_view view(text);
-  std::uint64_t number = otherwise;
-  std::from_chars(view.data(), view.data() + view.size(), number);
-  return number;
-}
 
 // Calls run(seed) for the seed of the environment, or for as many as it says from `first` on.
 template <typename Run>
@@ -67,7 +55,7 @@ std::string run(SimEngine& engine, std::uint64_t seed, Protocol protocol) {
       client.check();
       if (!client.gone() && !client.saw_end_or_reset()) return false;
     }
-    return engine.connections() == 0;
+    return engine.current_connections() == 0;
   };
   if (!engine.run_until(settled))
     engine.failures.push_back("clients that have finished are not served to the end");
@@ -100,7 +88,7 @@ TEST_SUITE("engine_sim") {
         if (!clients.empty()) clients[dice.below(static_cast<unsigned>(clients.size()))].act(dice);
         if (dice.one_in(2)) engine.turn(dice);
       }
-      engine.stop();
+      engine.request_stop();
       for (unsigned i = 0; i < 200; ++i) {
         if (!clients.empty()) clients[dice.below(static_cast<unsigned>(clients.size()))].act(dice);
         if (!engine.stopped()) engine.round();
@@ -156,7 +144,7 @@ TEST_SUITE("engine_sim") {
       CHECK(engine.output_max() <= options.output_high_water + 202);
       // All buffers there are, and a partial frame.
       CHECK(engine.input_max() <= options.receive_buffers * options.receive_buffer_bytes + 202);
-      CHECK(engine.workers[0]->counters().receives_paused.get() > 0);
+      CHECK(engine.threads[0]->counters().receives_paused.get() > 0);
       engine.world.client_reset(client);
       const std::string report = engine.verdict();
       CHECK_MESSAGE(report.empty(), report);
@@ -171,7 +159,7 @@ TEST_SUITE("engine_sim") {
     };
     const auto worker_sum = [](const SimEngine& engine, Counter net::WorkerCounters::*counter) {
       std::uint64_t sum = 0;
-      for (const auto& worker : engine.workers) sum += (worker->counters().*counter).get();
+      for (const auto& worker : engine.threads) sum += (worker->counters().*counter).get();
       return sum;
     };
     static const auto sum = worker_sum;
@@ -221,7 +209,7 @@ TEST_SUITE("engine_sim") {
     const ClientId heavy[] = {engine.world.connect(engine.listeners[0]),
                               engine.world.connect(engine.listeners[0])};
     const ClientId light = engine.world.connect(engine.listeners[0]);
-    REQUIRE(engine.run_until([&] { return engine.connections() == 3; }));
+    REQUIRE(engine.run_until([&] { return engine.current_connections() == 3; }));
     for (const ClientId client : heavy) {
       for (int i = 0; i < 4000; ++i) engine.world.client_write(client, frame("x"));
     }
@@ -231,9 +219,9 @@ TEST_SUITE("engine_sim") {
     // A turn's budget is 64 calls for each connection; the light one waits for a few turns at most.
     const auto answered = [&] { return (got += engine.world.client_take(light)) == frame("quick"); };
     CHECK(engine.run_until(answered, 20));
-    CHECK(engine.workers[0]->counters().yields.get() > 0);
+    CHECK(engine.threads[0]->counters().yields.get() > 0);
     for (const ClientId client : {heavy[0], heavy[1], light}) engine.world.client_half_close(client);
-    CHECK(engine.run_until([&] { return engine.connections() == 0; }));
+    CHECK(engine.run_until([&] { return engine.current_connections() == 0; }));
     const std::string report = engine.verdict();
     CHECK_MESSAGE(report.empty(), report);
   }

@@ -1,6 +1,5 @@
 #include "sim_engine.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace ringcached::testing {
@@ -52,7 +51,14 @@ class FrameHandler final : public ConnectionHandler {
  public:
   explicit FrameHandler(HandlerLog& log) : log_(log) {}
 
+  bool on_lookahead(std::span<const char> input) override {
+    ++log_.looked_ahead;
+    announced_.assign(input.data(), input.size());
+    return log_.looked_ahead % 5 != 0;
+  }
   Consumed on_data(Connection& connection, std::span<const char> input) override {
+    if (announced_ != std::string_view(input.data(), input.size())) ++log_.looked_wrong;
+    announced_.clear();
     std::size_t used = 0;
     for (unsigned frames = 0;; ++frames) {
       const std::span<const char> rest = input.subspan(used);
@@ -99,6 +105,7 @@ class FrameHandler final : public ConnectionHandler {
   }
 
   HandlerLog& log_;
+  std::string announced_;  // what on_lookahead() was shown
 };
 
 std::unique_ptr<ConnectionHandler> ProducingHandler::successor() {
@@ -128,109 +135,28 @@ std::string frame(const std::string& payload) {
   return bytes + payload;
 }
 
-NetworkOptions tiny_options() {
-  NetworkOptions options;
-  options.workers = 2;
-  options.connections_max = 12;
-  options.refusal_line = "ERROR too many\r\n";
-  options.output_high_water = 3000;
-  options.output_low_water = 1000;
-  options.ring_entries = 8;
-  options.receive_buffers = 4;
-  options.receive_buffer_bytes = 256;
-  options.tick = std::chrono::milliseconds(20);
-  options.stop_deadline = std::chrono::milliseconds(2000);
-  return options;
-}
-
-SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& options_in,
+SimEngine::SimEngine(std::uint64_t seed, const SimFaults& faults, const NetworkOptions& network_options,
                      Protocol protocol, bool first_listener_fails)
-    : world(seed, faults, {.socket_buffer_bytes = 4096}), options(options_in) {
-  listeners = {first_listener_fails ? world.create_pollable() : world.listen(true), world.listen(false)};
-  std::vector<net::Listener> owned;
-  ListenAddress tcp{.kind = ListenAddress::Kind::kTcp, .host = "127.0.0.1", .port = 1};
-  ListenAddress path{.kind = ListenAddress::Kind::kUnix, .path = "/simulated"};
-  owned.emplace_back(listeners[0], tcp);
-  owned.emplace_back(listeners[1], path);
-  for (const net::Listener& listener : owned) infos_.push_back(listener.info());
-  std::vector<net::Worker*> pointers;
-  for (unsigned i = 0; i < options.workers; ++i) {
-    auto ring = world.create_ring({options.ring_entries, options.ring_entries * 8, options.receive_buffers,
-                                   options.receive_buffer_bytes});
-    workers.push_back(std::make_unique<net::Worker>(i, options, world.clock(), infos_, connection_count_,
-                                                    std::move(ring),
-                                                    std::make_unique<SimWorkerHandler>(log, protocol)));
-    pointers.push_back(workers.back().get());
-    if (!workers.back()->begin()) failures.push_back("worker did not begin");
-  }
-  worker_ended_.resize(workers.size());
-  acceptor = std::make_unique<net::Acceptor>(
-      options, world.clock(), std::move(owned), std::move(pointers), connection_count_,
-      world.create_ring({options.ring_entries, options.ring_entries * 8, 0, 0}),
-      [this](const Status& status) { failures.push_back(status.message()); });
-  if (!acceptor->begin()) failures.push_back("acceptor did not begin");
+    : SimNetwork(seed, faults, {.socket_buffer_bytes = 4096}, network_options) {
+  begin([&](unsigned) { return std::make_unique<SimWorkerHandler>(log, protocol); }, first_listener_fails);
 }
 
-SimEngine::~SimEngine() = default;
-
-void SimEngine::turn(Dice& dice) {
-  const unsigned who = dice.below(static_cast<unsigned>(workers.size()) + 1);
-  if (who == workers.size()) {
-    if (!acceptor_ended_) acceptor_ended_ = !acceptor->run_once();
-  } else if (!worker_ended_[who]) {
-    worker_ended_[who] = !workers[who]->run_once();
-  }
-  if (dice.one_in(8)) world.advance(std::chrono::milliseconds(dice.below(15)));
-  watch_memory();
-}
-
-void SimEngine::round() {
-  if (!acceptor_ended_) acceptor_ended_ = !acceptor->run_once();
-  bool all = acceptor_ended_;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    if (!worker_ended_[i]) worker_ended_[i] = !workers[i]->run_once();
-    all = all && worker_ended_[i];
-  }
-  stopped_ = all;
-  world.advance(std::chrono::milliseconds(3));
-  watch_memory();
-}
-
-void SimEngine::watch_memory() {
-  for (const auto& worker : workers) {
-    worker->for_each_connection([this](net::ClientConnection& connection) {
-      output_max_ = std::max(output_max_, connection.unsent());
-      input_max_ = std::max(input_max_, connection.input_tail_bytes());
-    });
-  }
-}
-
-void SimEngine::stop() {
-  acceptor->request_stop();
+SimEngine::~SimEngine() {
+  destroy_threads();
 }
 
 std::string SimEngine::verdict() {
-  if (!stopped_) {
-    stop();
-    if (!run_until([this] { return stopped_; })) failures.push_back("the orderly end did not come");
+  if (!stopped()) {
+    request_stop();
+    run_until([this] { return stopped(); });
   }
-  if (connections() != 0)
-    failures.push_back(std::to_string(connections()) + " connections counted at the end");
   if (log.opened != log.closed) {
     failures.push_back("handlers opened " + std::to_string(log.opened) + ", closed " +
                        std::to_string(log.closed));
   }
+  if (log.looked_wrong != 0) failures.push_back("input was shown that had not been announced");
   if (!log.pinned.empty()) failures.push_back(std::to_string(log.pinned.size()) + " pins not released");
-  if (stopped_) {
-    acceptor.reset();
-    workers.clear();
-  }
-  const std::string unclean = world.check_clean();
-  std::string report = unclean;
-  for (const std::string& failure : failures) {
-    report += "seed " + std::to_string(world.seed()) + ": " + failure + "\n";
-  }
-  return report;
+  return SimNetwork::verdict();
 }
 
 }  // namespace ringcached::testing

@@ -25,7 +25,12 @@ class FakeNetwork final : public Network {
   unsigned workers() const override { return 1; }
   Status io_fallback() const override { return Status::ok(); }
   NetworkStats stats() const override {
-    return {.bytes_read = 1234, .receive_buffers = 256, .receive_buffer_bytes = 256 * 16384};
+    return {.bytes_read = 1234,
+            .receive_buffers = 256,
+            .receive_buffer_bytes = 256 * 16384,
+            .workers = {
+                {.current_connections = 3, .total_connections = 8, .bytes_read = 1234, .bytes_written = 99},
+                {.current_connections = 1, .total_connections = 2}}};
   }
   std::vector<ConnectionInfo> connections() const override {
     return {

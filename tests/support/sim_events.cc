@@ -145,11 +145,14 @@ void SimRing::run_receive(const SimOperationPointer& operation) {
   if (socket.server_shut_read || (socket.to_server.empty() && socket.client_finished))
     return complete(operation, 0);
   if (world_.inject(world_.faults.receive_error, "receive_error")) {
+    socket.broken_by_fault = true;
     world_.break_connection(socket, 0);
     return complete(operation, -ECONNRESET);
   }
   if (world_.inject(world_.faults.buffers_exhausted, "buffers_exhausted"))
     return complete(operation, -ENOBUFS);
+  if (world_.inject(std::min(world_.faults.receive_interrupted, 0.95), "receive_interrupted"))
+    return complete(operation, world_.random.coin() ? -EINTR : -EAGAIN);
   std::uint32_t flags = 0;
   const int count = take_buffer(socket.to_server, flags);
   complete_multishot(operation, count, flags);
@@ -188,18 +191,28 @@ void SimRing::run_send(const SimOperationPointer& operation) {
   SimObject& socket = *operation->object;
   if (socket.kind == SimObject::Kind::kDatagram) return run_send_datagram(operation);
   if (socket.kind != SimObject::Kind::kSocket) return complete(operation, -ENOTSOCK);
-  if (socket.server_shut_write) return complete(operation, -EPIPE);
+  if (socket.server_shut_write) return complete_send(operation, -EPIPE);
   if (socket.broken) {
     const int error = socket.pending_error != 0 ? socket.pending_error : EPIPE;
     socket.pending_error = 0;
-    return complete(operation, -error);
+    return complete_send(operation, -error);
   }
   if (world_.inject(world_.faults.send_error, "send_error")) {
     const bool pipe = world_.random.coin();
+    socket.broken_by_fault = true;
     world_.break_connection(socket, pipe ? ECONNRESET : 0);
-    return complete(operation, pipe ? -EPIPE : -ECONNRESET);
+    return complete_send(operation, pipe ? -EPIPE : -ECONNRESET);
   }
-  complete(operation, static_cast<std::int32_t>(world_.send_bytes(socket, gather(*operation))));
+  if (world_.inject(std::min(world_.faults.send_interrupted, 0.95), "send_interrupted"))
+    return complete_send(operation, world_.random.coin() ? -EINTR : -EAGAIN);
+  complete_send(operation, static_cast<std::int32_t>(world_.send_bytes(socket, gather(*operation))));
+}
+
+// Over at once: whole, and nothing is said, or told to be less.
+void SimRing::run_silent_send(const SimOperationPointer& operation) {
+  const bool refused = world_.inject(world_.faults.short_send, "short_send");
+  if (refused || !runnable(*operation)) return complete(operation, -EAGAIN);
+  run_send(operation);
 }
 
 void SimRing::run_post(const SimOperationPointer& operation) {
@@ -256,7 +269,22 @@ void SimRing::complete(const SimOperationPointer& operation, std::int32_t result
   deliver({{operation->token, result, flags}, operation}, world_.inject(world_.faults.overflow, "overflow"));
 }
 
+void SimRing::complete_send(const SimOperationPointer& operation, std::int32_t result) {
+  if (operation->silent && result == static_cast<std::int32_t>(operation->data.size())) {
+    std::erase(active_, operation);
+    return finish(operation);
+  }
+  complete(operation, result);
+}
+
 void SimRing::deliver(Entry entry, bool overflow) {
+  world_.note(
+      {.what = entry.operation ? "completes" : "delivered",
+       .ring = id_,
+       .token = entry.completion.token,
+       .descriptor = entry.operation && entry.operation->object ? entry.operation->object->descriptor : -1,
+       .result = entry.completion.result,
+       .more = entry.completion.more()});
   const bool behind = std::any_of(delayed_.begin(), delayed_.end(), [&](const Entry& earlier) {
     return entry.operation != nullptr && earlier.operation == entry.operation;
   });

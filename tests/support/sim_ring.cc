@@ -164,6 +164,22 @@ void SimRing::send(int socket, std::span<const char> data, net::Token token) {
   operation.checksum = checksum_of(operation);
 }
 
+void SimRing::send_silently(int socket, std::span<const char> data, net::Token token) {
+  send(socket, data, token);
+  queued_.back()->silent = true;
+}
+
+bool SimRing::silent_sends_settled() const {
+  const auto silent = [](const Entry& entry) {
+    return entry.operation != nullptr && entry.operation->silent;
+  };
+  return std::none_of(queued_.begin(), queued_.end(),
+                      [](const SimOperationPointer& operation) { return operation->silent; }) &&
+         std::none_of(delayed_.begin(), delayed_.end(), silent) &&
+         std::none_of(visible_.begin(), visible_.end(), silent) &&
+         std::none_of(overflowed_.begin(), overflowed_.end(), silent);
+}
+
 void SimRing::send_message(int socket, const msghdr& message, net::Token token) {
   SimOperation& operation = queue_on(SimOperation::Kind::kSend, socket, token);
   operation.message = &message;
@@ -280,8 +296,14 @@ void SimRing::submit() {
     const SimOperationPointer operation = queued_.front();
     queued_.pop_front();
     active_.push_back(operation);
+    world_.note({.what = name_of(operation->kind),
+                 .ring = id_,
+                 .token = operation->token,
+                 .descriptor = operation->object ? operation->object->descriptor : -1});
     if (operation->on_descriptor() && (operation->object == nullptr || operation->object->closed)) {
       complete(operation, -EBADF);
+    } else if (operation->silent) {
+      run_silent_send(operation);
     } else if (operation->kind == SimOperation::Kind::kCancel) {
       start_cancel(operation);
     } else if (operation->kind == SimOperation::Kind::kTimeout) {
@@ -436,6 +458,7 @@ int SimRing::send_now(int socket, std::span<const char> data) {
   if (object->kind != SimObject::Kind::kSocket) return -ENOTSOCK;
   if (object->broken || object->server_shut_write) return -EPIPE;
   if (world_.inject(world_.faults.send_error, "send_error")) {
+    object->broken_by_fault = true;
     world_.break_connection(*object, 0);
     return -EPIPE;
   }

@@ -59,6 +59,8 @@ struct SimFaults {
   double wake_delay = 0;        // a wake is noticed only some events later, together with others
   double datagram_cut = 0;      // a datagram is reported as cut although it would have fitted
   double datagram_lost = 0;     // a datagram sent is lost on its way
+  double receive_interrupted = 0;  // a receive ends with -EINTR or -EAGAIN, nothing lost
+  double send_interrupted = 0;     // a send ends with -EINTR or -EAGAIN, nothing sent
   double stale = 0;  // after a close: a completion with the token of an old operation on that descriptor
 
   // Swarm testing: each fault is off, rare, common or extreme, drawn from the seed.
@@ -71,6 +73,10 @@ struct SimOptions {
   int descriptors_max = 1024;  // open descriptors; beyond it accept fails with -EMFILE
   bool waits_advance_clock = false;
   bool abort_on_violation = false;  // print and abort at the place instead of collecting
+  // Not faults that a server has to bear, but lies: a test that does not notice them is worth nothing. One
+  // byte of each send is changed, or the last bytes of each are lost.
+  enum class Canary : std::uint8_t { kNone, kFlipByte, kLoseBytes } canary = Canary::kNone;
+  bool trace_aloud = false;  // every event to stderr, as trace() has the last of them
 };
 
 using ClientId = unsigned;
@@ -123,6 +129,9 @@ class SimWorld {
   bool client_accepted(ClientId client) const;
   bool client_saw_end(ClientId client) const;    // everything sent was received, then end of stream
   bool client_saw_reset(ClientId client) const;  // by the server
+  // Bytes on their way to the client: a reset may overtake none of them.
+  std::size_t client_unread(ClientId client) const;
+  bool client_broken_by_fault(ClientId client) const;  // receive_error or send_error hit it
   // The server's descriptor of this connection; -1 before accept and after close.
   int client_descriptor(ClientId client) const;
   // configure_accepted() was called, with this value of `tcp`.
@@ -134,6 +143,8 @@ class SimWorld {
   // Runs events until none is possible; returns how many. The rings still have to be reaped.
   unsigned settle();
   void advance(std::chrono::nanoseconds by);
+  // The wall clock alone, as by an operator.
+  void step_wall(std::int64_t seconds);
   // Jumps to the next timeout operation of any ring; false when none is armed.
   bool advance_to_timer();
 
@@ -149,6 +160,8 @@ class SimWorld {
   // How often a fault was injected, by the name of its SimFaults member; to assert that a run was not too
   // kind.
   unsigned injected(std::string_view fault) const;
+  // The last events, one a line: what was queued, what completed and how, what clients did.
+  std::string trace() const;
 
  private:
   friend class SimRing;

@@ -1,6 +1,7 @@
 // What the simulated kernel knows; private to sim_*.cc. See sim_ring.h for the contract.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -57,6 +58,7 @@ struct SimObject {
   bool broken = false;    // reset: nothing moves any more
   int pending_error = 0;  // reported once, as SO_ERROR is
   bool reset_by_server = false;
+  bool broken_by_fault = false;
   bool accepted = false, configured = false, configured_tcp = false;
   struct Used {
     unsigned ring;
@@ -94,6 +96,7 @@ struct SimOperation {
   std::span<const char> data;
   const msghdr* message = nullptr;  // instead of `data`
   std::uint64_t checksum = 0;
+  bool silent = false;
   // kCancel, kPost
   net::Token target = 0;
   unsigned target_ring = 0;
@@ -119,6 +122,8 @@ class SimRing final : public net::Ring {
   void receive_multishot(int socket, net::Token token) override;
   void receive_datagram_multishot(int socket, const msghdr& shape, net::Token token) override;
   void send(int socket, std::span<const char> data, net::Token token) override;
+  void send_silently(int socket, std::span<const char> data, net::Token token) override;
+  bool silent_sends_settled() const override;
   void send_message(int socket, const msghdr& message, net::Token token) override;
   void cancel(net::Token target, net::Token token) override;
   void timeout(std::chrono::nanoseconds delay, net::Token token) override;
@@ -163,6 +168,7 @@ class SimRing final : public net::Ring {
   void run_receive(const SimOperationPointer& operation);
   void run_receive_datagram(const SimOperationPointer& operation);
   void run_send(const SimOperationPointer& operation);
+  void run_silent_send(const SimOperationPointer& operation);
   void run_send_datagram(const SimOperationPointer& operation);
   void run_post(const SimOperationPointer& operation);
   void start_cancel(const SimOperationPointer& operation);
@@ -173,6 +179,8 @@ class SimRing final : public net::Ring {
   void seal_buffer(std::span<char> buffer);
   void complete_multishot(const SimOperationPointer& operation, std::int32_t result, std::uint32_t flags);
   void complete(const SimOperationPointer& operation, std::int32_t result, std::uint32_t flags = 0);
+  // Every end of a send that was tried, whole, short or failed.
+  void complete_send(const SimOperationPointer& operation, std::int32_t result);
   void deliver(Entry entry, bool overflow);
   void make_visible(Entry entry, bool overflow);
   void release_delayed();
@@ -193,12 +201,25 @@ class SimRing final : public net::Ring {
   std::deque<std::uint16_t> free_buffers_;
 };
 
+// One line of the trace, rendered only when somebody reads it.
+struct SimTraceEntry {
+  std::uint64_t event = 0, time_ns = 0;
+  const char* what = "";
+  unsigned ring = 0;  // or the client
+  net::Token token = 0;
+  int descriptor = -1;
+  std::int64_t result = 0;
+  bool more = false;
+};
+inline constexpr std::size_t kSimTraceEntries = 64;
+
 struct SimWorld::State {
   State(std::uint64_t seed_in, const SimFaults& faults_in, const SimOptions& options_in)
       : seed(seed_in), faults(faults_in), options(options_in), random(seed_in) {}
 
   // The fault happens, and is counted under its name.
   bool inject(double probability, const char* fault);
+  void note(SimTraceEntry entry);
   void violation(const std::string& text);
   SimRing* ring(unsigned id);
   std::shared_ptr<SimObject> object(int descriptor);
@@ -229,10 +250,14 @@ struct SimWorld::State {
   std::vector<SimObject::Used> stale;  // to be replayed
   std::vector<std::string> violations;
   std::map<std::string, unsigned, std::less<>> injected;
+  std::array<SimTraceEntry, kSimTraceEntries> trace;
+  std::uint64_t traced = 0;
 };
 
 // Everything a send refers to, so that a change before its completion shows.
 std::uint64_t checksum_of(const SimOperation& send);
+const char* name_of(SimOperation::Kind kind);
+std::string render(const SimTraceEntry& entry);
 // The bytes of a send in one piece.
 std::string gather(const SimOperation& send);
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/assert.h"
+#include "net/token.h"
 #include "support/sim_state.h"
 
 namespace ringcached::testing {
@@ -32,6 +33,7 @@ SimFaults SimFaults::swarm(std::uint64_t seed) {
     *fault = rare();
   }
   for (double* fault : {&faults.datagram_cut, &faults.datagram_lost}) *fault = rare();
+  for (double* fault : {&faults.receive_interrupted, &faults.send_interrupted}) *fault = draw();
   return faults;
 }
 
@@ -41,6 +43,13 @@ bool SimWorld::State::inject(double probability, const char* fault) {
   if (!random.chance(probability)) return false;
   ++injected[fault];
   return true;
+}
+
+void SimWorld::State::note(SimTraceEntry entry) {
+  entry.event = events;
+  entry.time_ns = clock.monotonic_ns();
+  trace[traced++ % trace.size()] = entry;
+  if (options.trace_aloud) std::fprintf(stderr, "%s\n", render(entry).c_str());
 }
 
 void SimWorld::State::violation(const std::string& text) {
@@ -84,6 +93,7 @@ int SimWorld::State::close(int descriptor) {
     return -EBADF;
   }
   objects.erase(descriptor);
+  note({.what = "closed", .descriptor = descriptor});
   found->closed = true;
   if (found->in_flight != 0) {
     violation("close of descriptor " + std::to_string(descriptor) + " with " +
@@ -132,7 +142,9 @@ std::size_t SimWorld::State::send_bytes(SimObject& socket, std::string_view byte
                      ECONNRESET);  // nobody there: these bytes provoke the reset, the next send sees it
     return count;
   }
-  socket.to_client.append(bytes.substr(0, count));
+  const bool lost = options.canary == SimOptions::Canary::kLoseBytes;
+  socket.to_client.append(bytes.substr(0, lost ? count - std::min<std::size_t>(count, 2) : count));
+  if (options.canary == SimOptions::Canary::kFlipByte) socket.to_client.back() ^= 1;
   return count;
 }
 
@@ -215,6 +227,7 @@ ClientId SimWorld::connect(int listener) {
   }
   client.socket->tcp = object->tcp;
   object->backlog.push_back(id);
+  state_->note({.what = "client connects", .ring = id});
   return id;
 }
 
@@ -226,6 +239,10 @@ void SimWorld::client_write(ClientId client, std::string_view bytes) {
     return;
   }
   socket.to_server.append(bytes);
+  state_->note({.what = "client writes",
+                .ring = client,
+                .descriptor = socket.descriptor,
+                .result = static_cast<std::int64_t>(bytes.size())});
 }
 
 std::string SimWorld::client_take(ClientId client) {
@@ -234,6 +251,7 @@ std::string SimWorld::client_take(ClientId client) {
 
 void SimWorld::client_stop_reading(ClientId client) {
   state_->clients.at(client).reading = false;
+  state_->note({.what = "client stops reading", .ring = client});
 }
 
 void SimWorld::client_resume_reading(ClientId client) {
@@ -242,18 +260,21 @@ void SimWorld::client_resume_reading(ClientId client) {
 
 void SimWorld::client_half_close(ClientId client) {
   state_->clients.at(client).socket->client_finished = true;
+  state_->note({.what = "client half-closes", .ring = client});
 }
 
 void SimWorld::client_close(ClientId client) {
   SimObject& socket = *state_->clients.at(client).socket;
   socket.client_finished = true;
   socket.client_closed = true;
+  state_->note({.what = "client closes", .ring = client, .descriptor = socket.descriptor});
   socket.to_client.clear();
 }
 
 void SimWorld::client_reset(ClientId client) {
   SimObject& socket = *state_->clients.at(client).socket;
   if (socket.broken) return;
+  state_->note({.what = "client resets", .ring = client, .descriptor = socket.descriptor});
   state_->break_connection(socket, ECONNRESET);
   socket.reset_by_server = false;
 }
@@ -276,6 +297,14 @@ int SimWorld::client_descriptor(ClientId client) const {
   return socket.closed ? -1 : socket.descriptor;
 }
 
+std::size_t SimWorld::client_unread(ClientId client) const {
+  return state_->clients.at(client).socket->to_client.size();
+}
+
+bool SimWorld::client_broken_by_fault(ClientId client) const {
+  return state_->clients.at(client).socket->broken_by_fault;
+}
+
 bool SimWorld::client_configured(ClientId client, bool tcp) const {
   const SimObject& socket = *state_->clients.at(client).socket;
   return socket.configured && socket.configured_tcp == tcp;
@@ -295,6 +324,10 @@ unsigned SimWorld::settle() {
 
 void SimWorld::advance(std::chrono::nanoseconds by) {
   state_->clock.advance_ns(static_cast<std::uint64_t>(by.count()));
+}
+
+void SimWorld::step_wall(std::int64_t seconds) {
+  state_->clock.step_wall(seconds);
 }
 
 bool SimWorld::advance_to_timer() {
@@ -343,6 +376,34 @@ unsigned SimWorld::operations() const {
 unsigned SimWorld::injected(std::string_view fault) const {
   const auto found = state_->injected.find(fault);
   return found == state_->injected.end() ? 0 : found->second;
+}
+
+std::string SimWorld::trace() const {
+  std::string text;
+  const std::uint64_t first = state_->traced - std::min<std::uint64_t>(state_->traced, kSimTraceEntries);
+  for (std::uint64_t i = first; i < state_->traced; ++i)
+    text += render(state_->trace[i % kSimTraceEntries]) + "\n";
+  return text;
+}
+
+const char* name_of(SimOperation::Kind kind) {
+  static constexpr const char* kNames[] = {
+      "accept", "receive", "receive datagram", "send", "cancel", "timeout", "poll", "post", "wake"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+std::string render(const SimTraceEntry& entry) {
+  std::string line = "event " + std::to_string(entry.event) + " +" +
+                     std::to_string(entry.time_ns / 1000 % 1'000'000'000) + " us: ring or client " +
+                     std::to_string(entry.ring) + " " + entry.what;
+  if (entry.token != 0) {
+    line += ", operation " + std::to_string(static_cast<unsigned>(net::token_operation(entry.token))) +
+            " slot " + std::to_string(net::token_slot(entry.token)) + " generation " +
+            std::to_string(net::token_generation(entry.token));
+  }
+  if (entry.descriptor >= 0) line += ", descriptor " + std::to_string(entry.descriptor);
+  if (entry.result != 0) line += ", result " + std::to_string(entry.result);
+  return entry.more ? line + ", more" : line;
 }
 
 }  // namespace ringcached::testing

@@ -2,7 +2,8 @@
 
 Each server has one worker and is pinned to core 0; the load comes from core 1. The figure that counts is the server's
 CPU time per operation: it stays comparable on a machine with other work, where operations per second do not.
-`bench traces` measures hit ratios instead, `bench report` draws a run (each with --help)."""
+`bench traces` measures hit ratios instead, `bench store` the store without a network; `bench report` draws a run (each
+with --help)."""
 
 import argparse
 import datetime
@@ -14,6 +15,7 @@ import signal
 import sys
 
 import report
+import store
 import traces
 from measure import Harness, Workload, progress
 from processes import BenchError, find_programs
@@ -172,6 +174,8 @@ def main(arguments):
             return traces.main(arguments[1:])
         if arguments[:1] == ["report"]:
             return report.main(arguments[1:])
+        if arguments[:1] == ["store"]:
+            return store.main(arguments[1:])
         options = parse_arguments(arguments)
         if options.selftest:
             use_selftest_options(options)

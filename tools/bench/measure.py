@@ -15,6 +15,8 @@ from processes import CLIENT_CORE, BenchError, Server, confine, end_process, run
 PRELOAD_BYTES_MAX = 256 * 1024 * 1024
 # Stored before the memory of items is measured.
 WARM_ITEMS = 1000
+# A million items take seconds; beside builds on the same cores, minutes.
+MEMORY_TIMEOUT_S = 600
 RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10", "multiget": "0:1"}
 # The letter before the kind of a workload, and the dialect of the generator it stands for.
 DIALECTS = {"": "classic", "b": "binary", "m": "meta"}
@@ -268,9 +270,11 @@ class Harness:
                     warm = min(items // 2, WARM_ITEMS)
                     self.warm_up(server, value_bytes, key_bytes, warm)
                     before = server.rss_bytes()
-                    self.generate(server, value_bytes, "--preload-only", "--key-bytes", str(key_bytes), keys=items)
+                    self.generate(server, value_bytes, "--preload-only", "--key-bytes", str(key_bytes), keys=items,
+                                  timeout_s=MEMORY_TIMEOUT_S)
                     checked = self.generate(server, value_bytes, "--key-bytes", str(key_bytes), "--verify",
-                                            "--operations", str(items), "--distribution", "sequential", keys=items)
+                                            "--operations", str(items), "--distribution", "sequential", keys=items,
+                                            timeout_s=MEMORY_TIMEOUT_S)
                     growth = server.rss_bytes() - before
                 if checked["hits"] != items:
                     self.fault(f"{name}: {checked['hits']} of {items} items of {key_bytes}+{value_bytes} are there")

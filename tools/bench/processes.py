@@ -163,10 +163,10 @@ class Server:
         return ["-S", self.place] if self.unix else ["-s", "127.0.0.1", "-p", str(self.place)]
 
 
-def run_client(command, timeout_s):
-    """Runs a load program on the client's core to its end; its standard output."""
+def run_client(command, timeout_s, core=CLIENT_CORE):
+    """Runs a load program on the client's core (None: wherever it likes) to its end; its standard output."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, preexec_fn=confine(CLIENT_CORE)) as process:
+                          text=True, preexec_fn=confine(core)) as process:
         try:
             output, complaint = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:

@@ -6,6 +6,8 @@ import sys
 import time
 import traceback
 
+from harness.patience import patient
+
 TEST_SECONDS_MAX = 60
 
 
@@ -54,6 +56,7 @@ def run_one(number, name, function, seconds, options):
     def on_alarm(_signal, _frame):
         raise Timeout(f"the test took longer than {seconds} s")
 
+    seconds = patient(seconds)
     signal.signal(signal.SIGALRM, on_alarm)
     signal.alarm(seconds)
     start = time.monotonic()

@@ -3,7 +3,9 @@
 import socket
 import time
 
-READ_SECONDS_MAX = 15
+from harness.patience import patient
+
+READ_SECONDS_MAX = patient(15)
 
 
 class Closed(Exception):

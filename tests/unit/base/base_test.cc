@@ -3,12 +3,28 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/topology.h"
+#include "base/short_copy.h"
 #include "support/fake_clock.h"
 
 using namespace ringcached;
 
 TEST_SUITE("base") {
+  TEST_CASE("a short copy copies its bytes and no others") {
+    const std::string from = [] {
+      std::string bytes(200, 0);
+      for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i + 1);
+      return bytes;
+    }();
+    for (std::size_t bytes = 0; bytes <= 150; ++bytes) {
+      for (const std::size_t offset : {std::size_t{0}, std::size_t{1}, std::size_t{13}}) {
+        std::string to(200, '#');
+        copy_short(to.data() + offset, from.data() + offset, bytes);
+        CHECK(to ==
+              std::string(offset, '#') + from.substr(offset, bytes) + std::string(200 - offset - bytes, '#'));
+      }
+    }
+  }
+
   TEST_CASE("cache time follows the monotonic clock and ignores wall steps") {
     testing::FakeClock clock;
     CacheClock cache_clock(clock);
@@ -30,10 +46,5 @@ TEST_SUITE("base") {
     CHECK(hash_key("key", 1) == hash_key("key", 1));
     CHECK(hash_key("key", 1) != hash_key("key", 2));
     CHECK(hash_key(std::string_view("k\0a", 3), 1) != hash_key(std::string_view("k\0b", 3), 1));
-  }
-
-  TEST_CASE("every allowed CPU is on a node below the count, and so is this thread") {
-    for (const unsigned cpu : allowed_cpus()) CHECK(node_of_cpu(cpu) < node_count());
-    CHECK(node_of_this_thread() < node_count());
   }
 }

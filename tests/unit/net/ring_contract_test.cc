@@ -49,6 +49,12 @@ const Completion* find(const std::vector<Completion>& all, Token token) {
   return found == all.end() ? nullptr : &*found;
 }
 
+std::pair<Descriptor, Descriptor> unix_pair() {
+  int ends[2] = {-1, -1};
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  return {Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
 }  // namespace
 
 TEST_SUITE("ring_contract") {
@@ -327,6 +333,57 @@ TEST_SUITE("ring_contract") {
     CHECK(static_cast<std::size_t>(sent[0].result) < large.size());
     const auto taken = static_cast<std::size_t>(sent[0].result);
     CHECK(receive_exactly(client.get(), taken) == large.substr(0, taken));
+  }
+
+  TEST_CASE_TEMPLATE("a silent send says nothing when it was taken whole, and how much when it was not",
+                     Backend, Uring, Epoll) {
+    if (skipped<Backend>()) return;
+    for (const bool is_unix : {false, true}) {
+      CAPTURE(is_unix);
+      const auto ring = make_ring<Backend>();
+      REQUIRE(ring != nullptr);
+      const Loopback loopback;
+      auto [client, server] = is_unix ? unix_pair() : loopback.pair();
+      CHECK(ring->silent_sends_settled());
+      ring->send_silently(server.get(), std::string_view("whole"), kSend);
+      CHECK_FALSE(ring->silent_sends_settled());
+      ring->submit_and_wait(0, 0ns);
+      Completion completion;
+      CHECK(ring->reap({&completion, 1}) == 0);
+      CHECK(ring->silent_sends_settled());
+      CHECK(receive_exactly(client.get(), 5) == "whole");
+
+      const std::string large(std::size_t{16} << 20, 'z');
+      ring->send_silently(server.get(), large, kSend);
+      ring->submit_and_wait(0, 0ns);
+      CHECK_FALSE(ring->silent_sends_settled());  // there is something to be reaped
+      REQUIRE(ring->reap({&completion, 1}) == 1);
+      CHECK(completion.token == kSend);
+      CHECK_FALSE(completion.more());
+      REQUIRE(completion.result > 0);
+      REQUIRE(static_cast<std::size_t>(completion.result) < large.size());
+      CHECK(ring->silent_sends_settled());
+      auto taken = static_cast<std::size_t>(completion.result);
+
+      // No room at all: at once, however long nobody reads. (TCP may have found a little room meanwhile.)
+      do {
+        ring->send_silently(server.get(), large, kSend);
+        ring->submit_and_wait(0, 0ns);
+        REQUIRE(ring->reap({&completion, 1}) == 1);
+        taken += completion.result > 0 ? static_cast<std::size_t>(completion.result) : 0;
+      } while (completion.result > 0);
+      CHECK(completion.result == -EAGAIN);
+      CHECK(receive_exactly(client.get(), taken) == std::string(taken, 'z'));
+
+      client.reset();
+      int result = 0;
+      for (int attempt = 0; attempt < 100 && result != -EPIPE; ++attempt) {
+        ring->send_silently(server.get(), std::string_view("x"), kSend);
+        ring->submit_and_wait(0, 0ns);
+        if (ring->reap({&completion, 1}) == 1) result = completion.result;
+      }
+      CHECK(result == -EPIPE);
+    }
   }
 
   TEST_CASE_TEMPLATE("a send to a peer that has reset the connection fails without a signal", Backend, Uring,

@@ -52,6 +52,7 @@ TEST_SUITE("admin commands") {
         "stats sizes",
         "stats items",
         "stats slabs",
+        "stats numa",
         "stats settings",
         "stats conns",
         "stats extstore",

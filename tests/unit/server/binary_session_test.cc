@@ -463,7 +463,7 @@ TEST_SUITE("binary session") {
   TEST_CASE("statistics are those of text") {
     SessionHarness harness;
     converse(harness, {set("a", "1"), get("a"), get("b")});
-    for (const std::string group : {"", "settings", "slabs", "items"}) {
+    for (const std::string group : {"", "settings", "slabs", "items", "numa"}) {
       const std::string packets = render_answers(harness.feed(encode({0x10, group})));
       harness.reconnect();
       std::string lines = harness.feed("stats" + (group.empty() ? "" : " " + group) + "\r\n");

@@ -396,6 +396,22 @@ TEST_SUITE("meta session") {
           "SERVER_ERROR out of memory storing object\r\nEN\r\n");
   }
 
+  TEST_CASE("an append or prepend that finds no memory says NS and keeps the old value") {
+    ringcached::store::Options options;
+    options.memory_limit_bytes = std::size_t{1} << 20;
+    options.evict = false;
+    SessionHarness harness(options);
+    const std::string value(1000, 'v');
+    harness.feed("ms kept 5\r\n12345\r\n");
+    for (unsigned i = 0; harness.feed("ms k" + std::to_string(i) + " 1000\r\n" + value + "\r\n") == "HD\r\n";)
+      ++i;
+    const std::string more(9000, 'm');
+    for (const std::string mode : {"MA", "MP"}) {
+      CHECK(harness.feed("ms kept 9000 " + mode + "\r\n" + more + "\r\nmg kept v\r\n") ==
+            "NS\r\nVA 5\r\n12345\r\n");
+    }
+  }
+
   TEST_CASE("a pinned value survives its key") {
     SessionHarness harness;
     const std::string value(50000, 'p');

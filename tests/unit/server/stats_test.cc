@@ -143,6 +143,26 @@ TEST_SUITE("stats") {
     CHECK(figure(answer, "read_buf_bytes") == 256 * 16384);
   }
 
+  TEST_CASE("stats numa: one share where nothing is placed, one for each node otherwise") {
+    SessionHarness plain;
+    plain.feed("set a 0 0 1\r\n1\r\n");
+    const std::string one = plain.feed("stats numa\r\n");
+    CHECK(figure(one, "nodes") == 1);
+    CHECK(figure(one, "node:0:workers") == 1);
+    CHECK(figure(one, "node:0:pages") == 1);
+    CHECK(figure(one, "node:0:bytes") == 256 << 10);
+    CHECK(figure(one, "node:0:pages_of_own_workers") == 1);
+    CHECK(figure(one, "node:0:used_chunks") == 1);
+    CHECK(figure(one, "node:0:total_items") == 1);
+    CHECK(figure(one, "node:0:huge_page_bytes") == 0);
+    ringcached::store::Options options;
+    options.nodes = {3, 5};
+    const std::string two = SessionHarness(options).feed("stats numa\r\n");
+    CHECK(figure(two, "nodes") == 2);
+    CHECK(figure(two, "node:3:workers") == 1);
+    CHECK(figure(two, "node:5:workers") == 0);
+  }
+
   TEST_CASE("no name appears twice") {
     SessionHarness harness;
     const auto found = names(harness.feed("stats\r\n"));
@@ -259,12 +279,19 @@ TEST_SUITE("stats") {
           0);
   }
 
-  TEST_CASE("connections, sizes, an unknown group") {
+  TEST_CASE("connections, workers, sizes, an unknown group") {
     SessionHarness harness;
     CHECK(
         harness.feed("stats conns\r\n") ==
         "STAT 7:addr tcp:127.0.0.1:1\r\nSTAT 7:listen_addr tcp:127.0.0.1:2\r\nSTAT 7:state conn_parse_cmd\r\n"
         "STAT 7:secs_since_last_cmd 0\r\nEND\r\n");
+    CHECK(harness.feed("stats workers\r\n") ==
+          "STAT 0:curr_connections 3\r\nSTAT 0:total_connections 8\r\nSTAT 0:bytes_read 1234\r\n"
+          "STAT 0:bytes_written 99\r\nSTAT 1:curr_connections 1\r\nSTAT 1:total_connections 2\r\n"
+          "STAT 1:bytes_read 0\r\nSTAT 1:bytes_written 0\r\nEND\r\n");
+    const std::string general = harness.feed("stats\r\n");
+    CHECK(figure(general, "worker_connections_min") == 1);
+    CHECK(figure(general, "worker_connections_max") == 3);
     CHECK(harness.feed("stats sizes\r\n") == "STAT sizes_status disabled\r\nEND\r\n");
     CHECK(harness.feed("stats nonsense\r\n") == "ERROR\r\n");
     CHECK(harness.feed("stats items\r\n") == "END\r\n");

@@ -1,15 +1,19 @@
+#include "server/text_session.h"
+
 #include <doctest/doctest.h>
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/lookahead.h"
 #include "server/retrieval.h"
 #include "support/exchange.h"
 #include "support/session_harness.h"
 
 using ringcached::testing::Exchange;
 using ringcached::testing::SessionHarness;
+using namespace ringcached;
 using namespace std::string_literals;
 
 namespace {
@@ -169,6 +173,71 @@ TEST_SUITE("session") {
     }
     CHECK(harness.feed(sent) == expected);
     CHECK(harness.yields() == 5);
+  }
+
+  TEST_CASE("input looked at ahead is answered as if it had not been, whatever comes between") {
+    SessionHarness harness;
+    harness.feed("set a 0 0 1\r\nA\r\nset b 0 0 1\r\nB\r\n");
+    server::WorkerContext& worker = harness.worker();
+    testing::FakeConnection connections[3];
+    std::unique_ptr<server::TextSession> sessions[3];
+    for (auto& session : sessions) session = std::make_unique<server::TextSession>(worker);
+    const std::string gets = "get a-key-that-is-long\r\nget a\r\nget b\r\nget nothing-of-the-name\r\n";
+    const std::string answer = "END\r\nVALUE a 0 1\r\nA\r\nEND\r\nVALUE b 0 1\r\nB\r\nEND\r\nEND\r\n";
+    const auto serve = [&](std::size_t i, const std::string& input) {
+      const Consumed consumed = sessions[i]->on_data(connections[i], input);
+      CHECK(consumed.bytes == input.size());
+      return connections[i].take_output();
+    };
+    SUBCASE("in order, out of order, and twice") {
+      const std::string inputs[] = {gets, gets, gets};
+      for (std::size_t i = 0; i < 3; ++i) CHECK(sessions[i]->on_lookahead(inputs[i]));
+      worker.lookahead->end(worker);
+      for (const std::size_t i : {std::size_t{2}, std::size_t{0}, std::size_t{1}, std::size_t{0}}) {
+        CHECK(serve(i, inputs[i]) == answer);
+      }
+    }
+    SUBCASE("a store between look and answer is seen") {
+      CHECK(sessions[0]->on_lookahead(gets));
+      worker.lookahead->end(worker);
+      CHECK(serve(1, "set b 0 0 2\r\nBB\r\ndelete a\r\n") == "STORED\r\nDELETED\r\n");
+      CHECK(serve(0, gets) == "END\r\nEND\r\nVALUE b 0 2\r\nBB\r\nEND\r\nEND\r\n");
+    }
+    SUBCASE("a plan is for its input and its session alone") {
+      CHECK(sessions[0]->on_lookahead(gets));
+      worker.lookahead->end(worker);
+      const std::string other = "get b\r\n";
+      CHECK(serve(0, other) == "VALUE b 0 1\r\nB\r\nEND\r\n");
+      CHECK(serve(1, gets) == answer);
+    }
+    SUBCASE("more than there is room for") {
+      std::string many;
+      std::string answers;
+      for (int i = 0; i < 30; ++i) {
+        many += "get a\r\n";
+        answers += "VALUE a 0 1\r\nA\r\nEND\r\n";
+      }
+      const std::string inputs[] = {many, many, many};
+      bool more = true;
+      for (std::size_t i = 0; i < 3; ++i) more = sessions[i]->on_lookahead(inputs[i]);
+      CHECK_FALSE(more);
+      worker.lookahead->end(worker);
+      for (std::size_t i = 0; i < 3; ++i) CHECK(serve(i, inputs[i]) == answers);
+    }
+    SUBCASE("requests that cannot be planned, and half of one") {
+      const std::string mixed = "stats nothing\r\nget a\r\n";
+      CHECK(sessions[0]->on_lookahead(mixed));
+      const std::string half = "get a\r\nget a-key-that";
+      CHECK(sessions[1]->on_lookahead(half));
+      worker.lookahead->end(worker);
+      CHECK(serve(0, mixed) == "ERROR\r\nVALUE a 0 1\r\nA\r\nEND\r\n");
+      CHECK(sessions[1]->on_data(connections[1], half).bytes == 7);
+      CHECK(connections[1].take_output() == "VALUE a 0 1\r\nA\r\nEND\r\n");
+      const std::string rest = half.substr(7) + "-is-long\r\n";
+      CHECK(sessions[1]->on_lookahead(rest));
+      worker.lookahead->end(worker);
+      CHECK(serve(1, rest) == "END\r\n");
+    }
   }
 
   TEST_CASE("expiry follows the clock") {

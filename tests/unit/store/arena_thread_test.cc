@@ -35,6 +35,7 @@ class LockedOwner final : public ItemOwner {
     return {.verdict = Verdict::kEvicted, .fingerprint = static_cast<std::uint32_t>(chunk * 2654435761U)};
   }
   ChunkAddress head_of(ChunkAddress) override { return kNoChunk; }
+  bool was_used(ChunkAddress chunk, bool /*clear*/) override { return chunk % 3 == 0; }
   void free_elsewhere(ChunkAddress chunk) override { arena_of(chunk).free_remote(chunk); }
 
   bool store(Arena& arena, unsigned slab_class) {
@@ -154,7 +155,7 @@ TEST_SUITE("arena threads") {
   }
 
   TEST_CASE("pages are handed out once, and never more than the limit") {
-    auto made = PagePool::create({.limit_bytes = 8 * kPageBytes, .nodes = 2});
+    auto made = PagePool::create({.limit_bytes = 8 * kPageBytes, .nodes = {0, 1}});
     REQUIRE(made.is_ok());
     PagePool& pool = *made.value();
     std::atomic<unsigned> failures{0};

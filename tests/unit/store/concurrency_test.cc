@@ -57,7 +57,14 @@ class Client {
     request.expiry = expiry;
     return store_.put(thread_, request, value, now);
   }
+  // As the server does it: the plain way first.
   bool get(const std::string& key, std::string& value) {
+    const auto place_plainly = [&](const ItemInfo& seen) {
+      info = seen;
+      value.resize(seen.value_bytes);
+      return value.data();
+    };
+    if (store_.read_plain(thread_, store_.key(key), now, place_plainly)) return true;
     const auto place = [&](const ItemInfo& seen) {
       info = seen;
       value.resize(seen.value_bytes);
@@ -82,6 +89,16 @@ class Client {
     return value;
   }
   void remove(const std::string& key) { store_.remove(thread_, store_.key(key), now); }
+  // With an id of the client's choice.
+  StoreResult set_with_id(const std::string& key, std::string_view value, std::uint64_t id) {
+    StoreRequest request;
+    request.key = store_.key(key);
+    request.cas_explicit = id;
+    return store_.put(thread_, request, value, now);
+  }
+  bool touch_until(const std::string& key, CacheTime expiry) {
+    return store_.touch(thread_, store_.key(key), expiry, now);
+  }
   bool increment(const std::string& key, std::uint64_t& value) {
     return store_.arithmetic(thread_, store_.key(key), {}, now, value) == ArithmeticResult::kDone;
   }
@@ -324,6 +341,56 @@ TEST_SUITE("store threads") {
     run.check_empties();
   }
 
+  TEST_CASE("a touch is not lost to an append that was building the next value meanwhile") {
+    constexpr unsigned kAppends = 3000;
+    Run run(options_for(2));
+    run.all({[](Client& client) -> unsigned {
+      client.put(StoreMode::kSet, "log", std::string(2 * kPinBytesMin, 'x'));
+      return 0;
+    }});
+    std::atomic<bool> enough{false};
+    const auto append = [&](Client& client) -> unsigned {
+      for (unsigned i = 0; i < kAppends; ++i) client.put(StoreMode::kAppend, "log", "y");
+      enough = true;
+      return 0;
+    };
+    const auto touch = [&](Client& client) -> unsigned {
+      unsigned wrong = 0;
+      std::string value;
+      for (CacheTime expiry = kNow + 10; !enough; ++expiry) {
+        if (!client.touch_until("log", expiry) || !client.get("log", value)) return 1000;
+        if (client.info.expiry != expiry) ++wrong;
+      }
+      return wrong;
+    };
+    CHECK(run.all({append, touch}) == 0);
+  }
+
+  TEST_CASE("a set is not lost to an append that began before it, though both versions have one id") {
+    constexpr unsigned kAppends = 30000;
+    constexpr std::uint64_t kId = 77;
+    // One more byte needs the next class, so that every append builds the value anew.
+    const std::string piece(400, '+');
+    Run run(options_for(2));
+    std::atomic<bool> enough{false};
+    const auto append = [&](Client& client) -> unsigned {
+      for (unsigned i = 0; i < kAppends; ++i) client.put(StoreMode::kAppend, "register", piece);
+      enough = true;
+      return 0;
+    };
+    const auto set = [&](Client& client) -> unsigned {
+      unsigned wrong = 0;
+      std::string value;
+      for (unsigned i = 0; !enough; ++i) {
+        const std::string mine = std::to_string(1000000 + i % 1000000);
+        client.set_with_id("register", mine, kId);
+        if (!client.get("register", value) || !value.starts_with(mine)) ++wrong;
+      }
+      return wrong;
+    };
+    CHECK(run.all({append, set}) == 0);
+  }
+
   TEST_CASE("nothing is missed while the index grows") {
     constexpr unsigned kItems = 12000, kWriters = 2;
     Run run(options_for(4));
@@ -379,6 +446,30 @@ TEST_SUITE("store threads") {
     threads.push_back([](Client& client) { return mixed_commands(client, 9, 50, 300, 4000); });
     CHECK(run.all(threads) == 0);
     run.check_empties();
+  }
+
+  TEST_CASE("what was flushed does not live on in a number that was being counted up") {
+    constexpr unsigned kRounds = 20000;
+    Run run(options_for(2));
+    std::atomic<bool> enough{false};
+    const auto count = [&](Client& client) -> unsigned {
+      std::uint64_t value = 0;
+      while (!enough) client.increment("counter", value);
+      return 0;
+    };
+    // Each flush is followed by a look, without a set in between: whatever is there was kept from before.
+    const auto flush = [&](Client& client) -> unsigned {
+      unsigned wrong = 0;
+      std::string value;
+      for (unsigned i = 0; i < kRounds; ++i) {
+        client.put(StoreMode::kSet, "counter", "1");
+        client.flush();
+        if (client.get("counter", value)) ++wrong;
+      }
+      enough = true;
+      return wrong;
+    };
+    CHECK(run.all({count, flush}) == 0);
   }
 
   TEST_CASE("pinned values stay as they were, and their memory comes back") {

@@ -135,6 +135,7 @@ class FakeOwner final : public ItemOwner {
     const auto found = head_of_part.find(part);
     return found == head_of_part.end() ? kNoChunk : found->second;
   }
+  bool was_used(ChunkAddress /*chunk*/, bool /*clear*/) override { return false; }
   void free_elsewhere(ChunkAddress chunk) override { arena_of(chunk).free_remote(chunk); }
 
   const SlabClasses classes;

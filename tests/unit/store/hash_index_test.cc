@@ -19,13 +19,15 @@ constexpr std::size_t kItemBytes = 64;  // pages are filled exactly, as with rea
 
 // Items of 64 bytes whose keys are their numbers, and an index over them.
 struct IndexFixture {
-  explicit IndexFixture(std::size_t items_max, std::size_t buckets = 4, bool growth = true)
+  explicit IndexFixture(std::size_t items_max, std::size_t buckets = 4, bool growth = true,
+                        std::span<const unsigned> nodes = {})
       : memory(new (std::align_val_t{8}) std::byte[(items_max + 1) * kItemBytes]()) {
     HashIndexOptions options;
     options.seed = kSeed;
     options.items_max = items_max;
     options.buckets_initial = buckets;
     options.growth = growth;
+    options.nodes = nodes;
     index = std::move(HashIndex::create(options, memory.get()).value());
   }
 
@@ -43,18 +45,18 @@ struct IndexFixture {
     shared_store32(item + kAccessOffset, access_word(1, name.size()));
     copy_to_shared(item + kItemHeaderBytes, name.data(), name.size());
     LockedBucket bucket(*index, hash(number));
-    bucket.insert(make_slot(hash(number), address(number)));
+    bucket.insert(make_slot(hash(number), address(number)), share);
     bucket.unlock();
-    if (index->count(1, pending)) index->grow(64);
+    if (index->count(1, share)) index->grow(64);
   }
   void erase(std::size_t number) {
     LockedBucket bucket(*index, hash(number));
     std::atomic<std::uint64_t>* slot = bucket.find(key(number));
     REQUIRE(slot != nullptr);
     CHECK(slot == bucket.find_address(address(number)));
-    bucket.erase(*slot);
+    bucket.erase(*slot, share);
     bucket.unlock();
-    index->count(-1, pending);
+    index->count(-1, share);
   }
   bool has(std::size_t number) const {
     HashIndex::Ticket ticket;
@@ -69,7 +71,7 @@ struct IndexFixture {
 
   std::unique_ptr<std::byte[], Free> memory;
   std::unique_ptr<HashIndex> index;
-  int pending = 0;
+  HashIndex::Share share;
 };
 
 }  // namespace
@@ -109,6 +111,25 @@ TEST_SUITE("hash index") {
     }
   }
 
+  TEST_CASE("asking for memory ahead ends at the home bucket, or says that the chain goes on") {
+    constexpr std::size_t kItems = 64;
+    IndexFixture fixture(kItems, 1, false);
+    for (std::size_t number = 0; number < kSlotsPerBucket; ++number) {
+      fixture.insert(number);
+      CHECK_FALSE(fixture.index->prefetch_item(fixture.hash(number)));
+      CHECK_FALSE(fixture.index->prefetch_item(fixture.hash(kItems)));
+    }
+    for (std::size_t number = kSlotsPerBucket; number < kItems; ++number) {
+      fixture.insert(number);
+      CHECK(fixture.index->prefetch_item(fixture.hash(number)));
+    }
+    for (std::size_t number = 0; number <= kItems; ++number) {
+      fixture.index->prefetch(fixture.hash(number));
+      fixture.index->prefetch_chained_item(fixture.hash(number));
+      CHECK(fixture.has(number) == (number < kItems));
+    }
+  }
+
   TEST_CASE("frequencies stop at their largest value") {
     CHECK(slot_frequency(with_frequency(make_slot(~0ULL, 7), 2)) == 2);
     CHECK(slot_frequency(with_frequency(make_slot(~0ULL, 7), 9)) == 3);
@@ -132,6 +153,7 @@ TEST_SUITE("hash index") {
     for (std::size_t i = 0; i < kItems; i += 2) fixture.erase(i);
     for (std::size_t i = 0; i < kItems; ++i) CHECK(fixture.has(i) == (i % 2 == 1));
     for (std::size_t i = 1; i < kItems; i += 2) fixture.erase(i);
+    fixture.index->give_back(fixture.share);
     CHECK(fixture.index->overflow_buckets() == 0);
   }
 
@@ -154,9 +176,19 @@ TEST_SUITE("hash index") {
     CHECK(fixture.index->bucket_count() == 2);
     for (std::size_t i = 0; i < kItems; i += 7) CHECK(fixture.has(i));
     for (std::size_t i = 0; i < kItems; ++i) fixture.erase(i);
+    fixture.index->give_back(fixture.share);
     CHECK(fixture.index->overflow_buckets() == 0);
     fixture.insert(1);
     CHECK(fixture.has(1));
+  }
+
+  TEST_CASE("an index that cannot be spread over nodes works, and says so") {
+    const unsigned missing[] = {1000, 1001};
+    IndexFixture fixture(1000, 4, true, missing);
+    CHECK(fixture.index->spread().code() == StatusCode::kUnavailable);
+    for (std::size_t i = 0; i < 1000; ++i) fixture.insert(i);
+    CHECK(fixture.has(999));
+    CHECK(IndexFixture(10, 4, true, {missing, 1}).index->spread().is_ok());  // one node: nothing to spread
   }
 
   TEST_CASE("a reader notices a writer, and an unchanged bucket stays valid") {

@@ -8,10 +8,12 @@
 #include <random>
 #include <string>
 
+#include "support/environment.h"
 #include "unit/store/store_fixture.h"
 
 using namespace ringcached;
 using namespace ringcached::store;
+using ringcached::testing::number_from_environment;
 using ringcached::testing::StoreFixture;
 
 namespace {
@@ -30,6 +32,7 @@ class Model {
 
   void run(unsigned commands) {
     for (unsigned i = 0; i < commands; ++i) {
+      INFO("command number ", i);
       if (below(200) == 0) pass_time();
       if (below(500) == 0) flush();
       step(key());
@@ -294,7 +297,12 @@ class Model {
   std::map<std::string, Entry> entries_;
 };
 
-constexpr unsigned kCommands = 12000;
+// What an operator can choose, and what the model must know of it.
+struct OptionSet {
+  const char* name;
+  void (*choose)(Options& options);
+  bool ample = true;  // nothing is evicted and nothing refused
+};
 
 Options base_options() {
   Options options = StoreFixture::default_options();
@@ -303,44 +311,108 @@ Options base_options() {
   return options;
 }
 
-}  // namespace
+void make_tiny(Options& options) {
+  options.memory_limit_bytes = std::size_t{3} << 18;
+}
 
-TEST_SUITE("store model") {
-  TEST_CASE("ample memory") {
-    Model(base_options(), true, 1).run(kCommands);
-  }
+constexpr OptionSet kOptionSets[] = {
+    {"defaults", [](Options&) {}},
+    {"fine size classes", [](Options& o) { o.memory_limit_bytes = std::size_t{1} << 30; }},
+    {"without ids", [](Options& o) { o.cas = false; }},
+    {"an index that does not grow", [](Options& o) { o.index_growth = false; }},
+    {"a large index", [](Options& o) { o.index_power_initial = 20; }},
+    {"small items only", [](Options& o) { o.item_bytes_max = 1024; }},
+    {"no value in several chunks", [](Options& o) { o.item_bytes_max = 30000; }},
+    {"values of megabytes", [](Options& o) { o.item_bytes_max = std::size_t{16} << 20; }},
+    {"lru", [](Options& o) { o.lru = true; }},
+    {"pages stay with their class", [](Options& o) { o.slab_reassign = false; }},
+    {"pages move on request only", [](Options& o) { o.slab_automove = false; }},
+    {"eight threads", [](Options& o) { o.threads = 8; }},
+    {"eight threads, fine classes",
+     [](Options& o) {
+       o.threads = 8;
+       o.memory_limit_bytes = std::size_t{8} << 30;
+     }},
+    {"two nodes", [](Options& o) { o.nodes = {1000, 1001}; }},
+    {"lru without ids",
+     [](Options& o) {
+       o.lru = true;
+       o.cas = false;
+     }},
+    {"tiny", make_tiny, false},
+    {"tiny, lru",
+     [](Options& o) {
+       make_tiny(o);
+       o.lru = true;
+     },
+     false},
+    {"tiny, without ids",
+     [](Options& o) {
+       make_tiny(o);
+       o.cas = false;
+     },
+     false},
+    {"tiny, pages stay",
+     [](Options& o) {
+       o.memory_limit_bytes = std::size_t{2} << 20;
+       o.slab_reassign = false;
+     },
+     false},
+    {"tiny, pages move on request",
+     [](Options& o) {
+       make_tiny(o);
+       o.slab_automove = false;
+     },
+     false},
+    {"tiny, lru, pages stay",
+     [](Options& o) {
+       o.memory_limit_bytes = std::size_t{2} << 20;
+       o.lru = true;
+       o.slab_reassign = false;
+     },
+     false},
+    {"tiny, four threads",
+     [](Options& o) {
+       o.memory_limit_bytes = std::size_t{4} << 20;
+       o.threads = 4;
+     },
+     false},
+    {"tiny, not evicting",
+     [](Options& o) {
+       o.memory_limit_bytes = std::size_t{1} << 20;
+       o.evict = false;
+     },
+     false},
+    {"tiny, not evicting, lru, without ids",
+     [](Options& o) {
+       o.memory_limit_bytes = std::size_t{1} << 20;
+       o.evict = false;
+       o.lru = true;
+       o.cas = false;
+     },
+     false},
+};
 
-  TEST_CASE("ample memory, in fine size classes") {
-    Options options = base_options();
-    options.memory_limit_bytes = options.threads * (std::size_t{1} << 30);
-    Model(options, true, 6).run(kCommands);
-  }
-
-  TEST_CASE("without ids") {
-    Options options = base_options();
-    options.cas = false;
-    Model(options, true, 2).run(kCommands);
-  }
-
-  TEST_CASE("an index that does not grow") {
-    Options options = base_options();
-    options.index_growth = false;
-    Model(options, true, 3).run(kCommands);
-  }
-
-  TEST_CASE("tiny memory, evicting") {
-    for (const bool lru : {false, true}) {
+// A failure names the option set, the seed and the number of the command: that seed with so many commands
+// (RINGCACHED_MODEL_COMMANDS) is the shortest run that shows it.
+void run_all(std::uint64_t first_seed, std::uint64_t rounds, unsigned commands) {
+  for (std::uint64_t seed = first_seed; seed < first_seed + rounds; ++seed) {
+    for (const OptionSet& set : kOptionSets) {
+      INFO("option set \"", std::string(set.name), "\", RINGCACHED_MODEL_SEED=", seed);
       Options options = base_options();
-      options.memory_limit_bytes = std::size_t{3} << 18;
-      options.lru = lru;
-      Model(options, false, 4).run(kCommands);
+      set.choose(options);
+      Model(options, set.ample, seed).run(commands);
     }
   }
+}
 
-  TEST_CASE("tiny memory, not evicting") {
-    Options options = base_options();
-    options.memory_limit_bytes = std::size_t{1} << 20;
-    options.evict = false;
-    Model(options, false, 5).run(kCommands);
+}  // namespace
+
+// RINGCACHED_MODEL_SEED is the first seed, RINGCACHED_MODEL_ROUNDS how many are tried.
+TEST_SUITE("store model") {
+  TEST_CASE("random commands give the reference's answers, with every option set") {
+    run_all(number_from_environment("RINGCACHED_MODEL_SEED", 1),
+            number_from_environment("RINGCACHED_MODEL_ROUNDS", 1),
+            static_cast<unsigned>(number_from_environment("RINGCACHED_MODEL_COMMANDS", 4000)));
   }
 }

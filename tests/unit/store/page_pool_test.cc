@@ -72,7 +72,6 @@ TEST_SUITE("page_pool") {
     const auto pool = PagePool::create({.limit_bytes = std::size_t{9} << 40});
     REQUIRE(!pool.is_ok());
     CHECK(pool.status().code() == StatusCode::kInvalidArgument);
-    CHECK(PagePool::create({.nodes = 0}).status().code() == StatusCode::kInvalidArgument);
   }
 
   TEST_CASE("a terabyte of address space costs nothing until used") {
@@ -114,21 +113,34 @@ TEST_SUITE("page_pool") {
 
   TEST_CASE("nodes have their own parts, and borrow when theirs is used up") {
     const auto pool =
-        make_pool({.limit_bytes = 16 * kPageBytes, .reserve_bytes = 16 * kPageBytes, .nodes = 2});
-    for (int i = 0; i < 8; ++i) CHECK(pool->node_of(pool->acquire(1)) == 1);
+        make_pool({.limit_bytes = 16 * kPageBytes, .reserve_bytes = 16 * kPageBytes, .nodes = {0, 1}});
+    for (int i = 0; i < 8; ++i) CHECK(pool->part_of(pool->acquire(1)) == 1);
     const PageId borrowed = pool->acquire(1);
-    CHECK(pool->node_of(borrowed) == 0);
-    for (int i = 0; i < 7; ++i) CHECK(pool->node_of(pool->acquire(0)) == 0);
+    CHECK(pool->part_of(borrowed) == 0);
+    for (int i = 0; i < 7; ++i) CHECK(pool->part_of(pool->acquire(0)) == 0);
     CHECK(pool->acquire(0) == kNoPage);
     pool->release(borrowed);
     CHECK(pool->acquire(1) == borrowed);
-    // On a machine without a second node the pool works and says why it is not bound.
-    CHECK((pool->node_binding().is_ok() || pool->node_binding().code() == StatusCode::kUnavailable));
+    CHECK(pool->part_stats(0).pages_used == 8);
+    CHECK(pool->part_stats(1).pages_used == 8);
+  }
+
+  TEST_CASE("nodes that are not there: the pool works and says what was refused") {
+    const auto pool = make_pool({.limit_bytes = 4 * kPageBytes, .nodes = {1000, 1001}});
+    REQUIRE(pool->refusals().size() == 2);
+    CHECK(pool->refusals()[1].message().find("1001") != std::string::npos);
+    CHECK(pool->part_of_node(1001) == 1);
+    CHECK(pool->part_of_node(7) == 0);
+    CHECK(pool->part_stats(1).node == 1001);
+    const PageId page = pool->acquire(1);
+    std::memset(pool->page_address(page), 1, kPageBytes);
+    CHECK(pool->part_of(page) == 1);
+    CHECK(make_pool({.nodes = {3}})->refusals().empty());  // one node: nothing to ask for
   }
 
   TEST_CASE("resident pages of all nodes together stay within the limit") {
     const auto pool =
-        make_pool({.limit_bytes = 4 * kPageBytes, .reserve_bytes = 32 * kPageBytes, .nodes = 2});
+        make_pool({.limit_bytes = 4 * kPageBytes, .reserve_bytes = 32 * kPageBytes, .nodes = {0, 1}});
     std::vector<PageId> pages;
     for (int i = 0; i < 4; ++i) {
       pages.push_back(pool->acquire(0));
@@ -137,14 +149,48 @@ TEST_SUITE("page_pool") {
     for (const PageId page : pages) pool->release(page);
     for (int i = 0; i < 4; ++i) {
       const PageId page = pool->acquire(1);
-      CHECK(pool->node_of(page) == 1);
+      CHECK(pool->part_of(page) == 1);
       std::memset(pool->page_address(page), 1, kPageBytes);
     }
     for (const PageId page : pages) CHECK(!resident(*pool, page));
   }
 
+  TEST_CASE("the pages of a part that were ever handed out are known") {
+    const auto pool = make_pool({.limit_bytes = 16 * kPageBytes, .nodes = {0, 1}});
+    const PageId first = pool->acquire(1);
+    pool->release(pool->acquire(1));
+    std::vector<PageId> known;
+    pool->for_each_known_page(1, [&](PageId page) { known.push_back(page); });
+    CHECK(known == std::vector<PageId>{first, first + 1});
+    pool->for_each_known_page(0, [&](PageId) { FAIL("none was handed out"); });
+  }
+
+  TEST_CASE("explicit huge pages, or ordinary memory and a word about it") {
+    const auto pool = make_pool({.limit_bytes = 8 * kPageBytes, .large_pages = LargePages::kExplicit});
+    CHECK(pool->page_count() == 8);  // nothing to grow into
+    CHECK(pool->refusals().empty() == pool->part_stats(0).huge_pages);
+    std::vector<PageId> pages;
+    for (PageId page = pool->acquire(0); page != kNoPage; page = pool->acquire(0)) {
+      std::memset(pool->page_address(page), 1, kPageBytes);
+      pages.push_back(page);
+    }
+    CHECK(pages.size() == 8);
+    for (const PageId page : pages) pool->release(page);
+    pool->set_limit(4 * kPageBytes);
+    CHECK(resident(*pool, pages[7]) == pool->part_stats(0).huge_pages);
+  }
+
+  TEST_CASE("far too many huge pages are asked of nodes: each goes without") {
+    const auto pool = make_pool(
+        {.limit_bytes = std::size_t{1} << 40, .nodes = {0, 1000}, .large_pages = LargePages::kExplicit});
+    CHECK(pool->refusals().size() >= 2);
+    CHECK(!pool->part_stats(0).huge_pages);
+    const PageId page = pool->acquire(0);
+    std::memset(pool->page_address(page), 1, kPageBytes);
+  }
+
   TEST_CASE("addresses and pages convert both ways") {
-    const auto pool = make_pool({.limit_bytes = 4 * kPageBytes, .large_pages = true});
+    const auto pool = make_pool({.limit_bytes = 4 * kPageBytes, .large_pages = LargePages::kTransparent});
     const PageId page = pool->acquire(0);
     std::byte* const chunk = pool->page_address(page) + 3 * 4096;
     const ChunkAddress address = pool->chunk_address(chunk);

@@ -4,30 +4,13 @@
 
 #include <algorithm>
 
+#include "bench/class_waste.h"
 #include "store/item.h"
 
 namespace ringcached::store {
 namespace {
 
 constexpr unsigned kAllSteps[] = {8, 16, 32};
-
-// Item memory that a value of so many bytes takes behind a key of so many: its share of the page for each
-// chunk, and nothing for a chain's own links.
-double memory_of(const SlabClasses& classes, std::size_t key_bytes, std::size_t value_bytes) {
-  const auto share = [&](std::size_t bytes) {
-    return static_cast<double>(kPageBytes) / classes.chunks_per_page(classes.class_for(bytes));
-  };
-  const std::size_t unchained = unchained_bytes(key_bytes, value_bytes, 0);
-  if (unchained <= kChunkBytesMax) return share(unchained);
-  double memory = share(kChunkBytesMax);
-  std::size_t left = value_bytes - (kChunkBytesMax - kChainHeaderBytes - key_bytes);
-  while (left != 0) {
-    const std::size_t part = std::min(left, kChunkBytesMax - kPartHeaderBytes);
-    memory += share(kPartHeaderBytes + part);
-    left -= part;
-  }
-  return memory;
-}
 
 TEST_SUITE("slab_classes") {
   TEST_CASE("sizes grow, are multiples of the granule and end at the largest chunk") {
@@ -86,19 +69,10 @@ TEST_SUITE("slab_classes") {
     for (const unsigned steps : kAllSteps) {
       const SlabClasses classes(steps);
       CAPTURE(steps);
-      double all_sizes = 0, by_logarithm = 0, weights = 0;
-      for (std::size_t bytes = kChunkBytesMin; bytes <= kChunkBytesMax; ++bytes) {
-        const unsigned c = classes.class_for(bytes);
-        const double share = static_cast<double>(kPageBytes) / classes.chunks_per_page(c);
-        const double waste = 1 - static_cast<double>(bytes) / share;
-        const double weight = 1.0 / static_cast<double>(bytes);
-        all_sizes += waste;
-        by_logarithm += waste * weight;
-        weights += weight;
-      }
+      const bench::Waste waste = bench::waste_of_chunks(classes);
       const double limit = steps == 8 ? 0.05 : steps == 16 ? 0.035 : 0.032;
-      CHECK(all_sizes / (kChunkBytesMax - kChunkBytesMin + 1) <= limit);
-      CHECK(by_logarithm / weights <= limit);
+      CHECK(waste.all_sizes <= limit);
+      CHECK(waste.by_logarithm <= limit);
     }
   }
 
@@ -107,21 +81,9 @@ TEST_SUITE("slab_classes") {
     for (const unsigned steps : kAllSteps) {
       const SlabClasses classes(steps);
       CAPTURE(steps);
-      double all_sizes = 0, by_logarithm = 0, weights = 0;
-      std::size_t sizes = 0;
-      // Every size up to 4 KiB, then steps of less than a thousandth.
-      for (std::size_t value = 32; value <= std::size_t{512} << 10;
-           value += std::max<std::size_t>(1, value >> 12)) {
-        const auto needed = static_cast<double>(unchained_bytes(kKeyBytes, value, 0));
-        const double waste = 1 - needed / memory_of(classes, kKeyBytes, value);
-        const double weight = value < 4096 ? 1.0 / static_cast<double>(value) : 1.0 / 4096;
-        all_sizes += waste;
-        by_logarithm += waste * weight;
-        weights += weight;
-        ++sizes;
-      }
-      CHECK(all_sizes / static_cast<double>(sizes) <= 0.05);
-      CHECK(by_logarithm / weights <= 0.05);
+      const bench::Waste waste = bench::waste_of_values(classes, kKeyBytes);
+      CHECK(waste.all_sizes <= 0.05);
+      CHECK(waste.by_logarithm <= 0.05);
     }
   }
 

@@ -41,6 +41,47 @@ TEST_SUITE("store") {
     CHECK(s.store->stats().bytes == 0);
   }
 
+  TEST_CASE("the plain way to read finds living values of one chunk, and nothing else") {
+    StoreFixture s;
+    std::string value;
+    ItemInfo info;
+    const auto finds = [&](std::string_view key) {
+      value = "(untouched)";
+      return s.store->read_plain(*s.thread, s.store->key(key), s.now, [&](const ItemInfo& seen) {
+        info = seen;
+        value.resize(seen.value_bytes);
+        return value.data();
+      });
+    };
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{33}, kPinBytesMin - 1}) {
+      for (const std::uint32_t flags : {0U, 9U}) {
+        const std::string written = StoreFixture::pattern(bytes, flags);
+        s.set("key", written, flags);
+        CAPTURE(bytes);
+        REQUIRE(finds("key"));
+        CHECK(value == written);
+        CHECK(info.client_flags == flags);
+        const std::uint64_t cas = info.cas;
+        CHECK(s.get("key") == written);
+        CHECK(s.info.cas == cas);
+        CHECK(s.thread->last_class() == info.slab_class);
+      }
+    }
+    CHECK_FALSE(finds("other"));
+    CHECK(value == "(untouched)");
+    s.set("large", StoreFixture::pattern(kPinBytesMin, 1));
+    CHECK_FALSE(finds("large"));
+    s.set("chained", StoreFixture::pattern(100000, 1));
+    CHECK_FALSE(finds("chained"));
+    s.set("mortal", "value", 0, s.now + 5);
+    CHECK(finds("mortal"));
+    s.now += 6;
+    CHECK_FALSE(finds("mortal"));
+    CHECK(s.get("mortal") == "(expired)");
+    s.store->flush(*s.thread);
+    CHECK_FALSE(finds("key"));
+  }
+
   TEST_CASE("keys of every length and values from nothing to a chain of chunks") {
     StoreFixture s;
     for (const std::size_t key_bytes : std::initializer_list<std::size_t>{1, 7, 8, 9, 16, 249, 250}) {
@@ -545,5 +586,64 @@ TEST_SUITE("store") {
       CHECK(created.status().code() == StatusCode::kInvalidArgument);
       CHECK_FALSE(created.status().message().empty());
     }
+  }
+
+  TEST_CASE("threads take the memory of their node, and each node's share is told") {
+    Options options = StoreFixture::default_options();
+    options.threads = 3;
+    options.memory_limit_bytes = 16 * kPageBytes;
+    options.memory_reserve_bytes = 16 * kPageBytes;
+    options.nodes = {1000, 1001};  // not there: what the kernel refuses changes nothing else
+    StoreFixture s(options);
+    CHECK(s.store->refusals().size() == 3);  // two parts, and the index
+    StoreThread* const first = s.thread;  // attached from a node that is none of them: takes the first one's
+    StoreThread* const second = &s.store->attach(1001);
+    s.store->attach(1001);
+    s.set("a", "1");
+    s.thread = second;
+    const std::string value(30000, 'x');
+    for (int i = 0; i < 70; ++i) s.set("b" + std::to_string(i), value);
+    s.thread = first;
+    s.set("c", value);
+    const auto shares = s.store->node_stats();
+    REQUIRE(shares.size() == 2);
+    CHECK(shares[0].node == 1000);
+    CHECK(shares[0].threads == 1);
+    CHECK(shares[1].threads == 2);
+    CHECK(shares[0].total_items == 2);
+    CHECK(shares[1].total_items == 70);
+    // The second node's pages are used up before the other's are borrowed.
+    CHECK(shares[1].pages_used == 8);
+    CHECK(shares[1].pages_used_here == 8);
+    CHECK(shares[1].pages_used_away == 0);
+    CHECK(shares[0].pages_used_away == shares[0].pages_used - shares[0].pages_used_here);
+    CHECK(shares[0].pages_used_away > 0);
+    CHECK(shares[0].chunks_used >= 1);
+  }
+
+  TEST_CASE("a thread that begins when memory is used up gets its share of pages within seconds") {
+    Options options = StoreFixture::default_options();
+    options.threads = 2;
+    options.memory_limit_bytes = 64 * kPageBytes;
+    options.nodes = {1000, 1001};
+    StoreFixture s(options);
+    StoreThread* const late = &s.store->attach(1001);
+    const std::string value(2000, 'x');
+    for (int i = 0; i < 64 * 130; ++i) s.set("a" + std::to_string(i), value);
+    CHECK(s.store->class_stats(s.thread->last_class()).evicted > 0);
+    s.thread = late;
+    int stored = 0;
+    for (int second = 0; second < 6; ++second, ++s.now) {
+      for (int i = 0; i < 16 * 130; ++i) s.set("b" + std::to_string(stored++), value);
+      for (int turn = 0; turn < 100 && late->maintain(s.now, 64); ++turn) {
+      }
+    }
+    // At first it stored in the other's memory; now it has half as much, and evicts there.
+    CHECK(late->counters().page_steals.get() > 0);
+    CHECK(late->counters().page_steals.get() <= 2 * 16 * 130);
+    const auto shares = s.store->node_stats();
+    CHECK(shares[1].pages_used_here >= 20);
+    CHECK(shares[0].pages_used_away == 0);  // and that is of its own node
+    CHECK(shares[0].pages_used + shares[1].pages_used <= 64);
   }
 }

@@ -1,0 +1,205 @@
+// What the store benchmark drives, all in the same way: batches of requests, of which the keys are known
+// before the first is executed. A target has
+//
+//   Lane           what one thread uses; made by lane(thread)
+//   prepare(lane, place, key)          a request of the batch is known
+//   prepared(lane, size)               all are
+//   get(lane, place, char* to)         copies the value out; its length, or 0 when the key is missing
+//   set(lane, place, value)            true when stored
+//
+// Map targets are the floor: what a hash table asks for that can do nothing but hold the same items. They
+// hash with the same function, once per request, and give the hash to find(); where an element lies they do
+// not tell, so there is nothing to prefetch, but the lookups of a batch stand side by side for the processor
+// to overlap.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "bench/store_load.h"
+#include "store/store.h"
+#include "store/store_read.h"
+
+#if __has_include(<tsl/robin_map.h>)
+#define RC_BENCH_ROBIN_MAP 1
+#include <tsl/robin_map.h>
+#else
+#define RC_BENCH_ROBIN_MAP 0
+#endif
+
+namespace ringcached::bench {
+
+// The store, by the calls of the sessions: key, prefetch, prefetch_item, then read or put.
+class StoreTarget {
+ public:
+  struct Lane {
+    store::StoreThread* thread = nullptr;
+    std::array<store::Key, kBatch> keys;
+  };
+
+  explicit StoreTarget(store::Store& items) : items_(items) {}
+  Lane lane(store::StoreThread& thread) { return {&thread, {}}; }
+
+  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+    lane.keys[place] = items_.key(key);
+    items_.prefetch(lane.keys[place]);
+  }
+  void prepared(Lane& lane, std::size_t size) {
+    items_.prefetch_items(size, [&](std::size_t i) -> const store::Key& { return lane.keys[i]; });
+  }
+  std::size_t get(Lane& lane, std::size_t place, char* to) {
+    std::size_t bytes = 0;
+    const auto copy = [&](const store::ItemInfo& info) -> store::ReadTarget {
+      bytes = info.value_bytes;
+      return {to, false};
+    };
+    const store::Lookup found = items_.read(*lane.thread, lane.keys[place], kNow, {}, copy, nullptr);
+    return found == store::Lookup::kHit ? bytes : 0;
+  }
+  bool set(Lane& lane, std::size_t place, std::string_view value) {
+    return items_.put(*lane.thread, {.key = lane.keys[place]}, value, kNow) == store::StoreResult::kStored;
+  }
+
+ private:
+  static constexpr CacheTime kNow = 10;
+  store::Store& items_;
+};
+
+#if RC_BENCH_ROBIN_MAP
+
+// Keys and values of any length up to those of the template, inside the table: one cache miss per lookup and
+// nothing to allocate, at the price of a table that is at most half full.
+template <std::size_t kKeyBytes, std::size_t kValueBytes>
+class InlineMapTarget {
+  struct FixedKey {
+    std::uint32_t bytes = 0;
+    char text[kKeyBytes];
+  };
+  struct FixedValue {
+    std::uint32_t bytes = 0;
+    char text[kValueBytes];
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view key) const { return hash_key(key, 0); }
+    std::size_t operator()(const FixedKey& key) const { return hash_key({key.text, key.bytes}, 0); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(const FixedKey& a, std::string_view b) const {
+      return a.bytes == b.size() &&
+             store::equal_to_shared(reinterpret_cast<const std::byte*>(a.text), b.data(), b.size());
+    }
+    bool operator()(std::string_view a, const FixedKey& b) const { return (*this)(b, a); }
+    bool operator()(const FixedKey& a, const FixedKey& b) const { return (*this)(a, {b.text, b.bytes}); }
+  };
+  using Map = tsl::robin_map<FixedKey, FixedValue, Hash, Equal>;
+
+ public:
+  struct Lane {
+    Map map;
+    std::array<std::string_view, kBatch> keys;
+    std::array<std::size_t, kBatch> hashes;
+  };
+
+  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+    lane.keys[place] = key;
+    lane.hashes[place] = hash_key(key, 0);
+  }
+  void prepared(Lane&, std::size_t) {}
+  std::size_t get(Lane& lane, std::size_t place, char* to) {
+    const auto found = lane.map.find(lane.keys[place], lane.hashes[place]);
+    if (found == lane.map.end()) return 0;
+    std::memcpy(to, found->second.text, found->second.bytes);
+    return found->second.bytes;
+  }
+  bool set(Lane& lane, std::size_t place, std::string_view value) {
+    auto found = lane.map.find(lane.keys[place], lane.hashes[place]);
+    if (found == lane.map.end()) {
+      FixedKey key;
+      key.bytes = static_cast<std::uint32_t>(lane.keys[place].size());
+      std::memcpy(key.text, lane.keys[place].data(), key.bytes);
+      found = lane.map.try_emplace(key).first;
+    }
+    found.value().bytes = static_cast<std::uint32_t>(value.size());
+    std::memcpy(found.value().text, value.data(), value.size());
+    return true;
+  }
+};
+
+// Keys and values of any length in an allocation of their own, as the store's items are; the table holds the
+// address and, where it costs no memory, a part of the hash.
+class RecordMapTarget {
+  struct Record {
+    std::uint32_t key_bytes, value_bytes;
+    char* text() { return reinterpret_cast<char*>(this + 1); }
+    const char* text() const { return reinterpret_cast<const char*>(this + 1); }
+    std::string_view key() const { return {text(), key_bytes}; }
+  };
+  struct Free {
+    void operator()(Record* record) const { ::operator delete(record); }
+  };
+  using Owner = std::unique_ptr<Record, Free>;
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view key) const { return hash_key(key, 0); }
+    std::size_t operator()(const Record* record) const { return hash_key(record->key(), 0); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(const Record* a, std::string_view b) const {
+      return a->key_bytes == b.size() &&
+             store::equal_to_shared(reinterpret_cast<const std::byte*>(a->text()), b.data(), b.size());
+    }
+    bool operator()(std::string_view a, const Record* b) const { return (*this)(b, a); }
+    bool operator()(const Record* a, const Record* b) const { return (*this)(a, b->key()); }
+  };
+  using Map = tsl::robin_map<Record*, char, Hash, Equal, std::allocator<std::pair<Record*, char>>, true>;
+
+ public:
+  struct Lane {
+    Map map;
+    std::vector<Owner> records;
+    std::array<std::string_view, kBatch> keys;
+    std::array<std::size_t, kBatch> hashes;
+  };
+
+  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+    lane.keys[place] = key;
+    lane.hashes[place] = hash_key(key, 0);
+  }
+  void prepared(Lane&, std::size_t) {}
+  std::size_t get(Lane& lane, std::size_t place, char* to) {
+    const auto found = lane.map.find(lane.keys[place], lane.hashes[place]);
+    if (found == lane.map.end()) return 0;
+    const Record& record = *found->first;
+    std::memcpy(to, record.text() + record.key_bytes, record.value_bytes);
+    return record.value_bytes;
+  }
+  // Values of a key have one length in this benchmark: an overwritten value stays where it is.
+  bool set(Lane& lane, std::size_t place, std::string_view value) {
+    const std::string_view key = lane.keys[place];
+    const auto found = lane.map.find(key, lane.hashes[place]);
+    Record* record = found == lane.map.end() ? nullptr : found->first;
+    if (record == nullptr) {
+      record = static_cast<Record*>(::operator new(sizeof(Record) + key.size() + value.size()));
+      record->key_bytes = static_cast<std::uint32_t>(key.size());
+      std::memcpy(record->text(), key.data(), key.size());
+      lane.records.emplace_back(record);
+      lane.map.try_emplace(record, '\0');
+    }
+    record->value_bytes = static_cast<std::uint32_t>(value.size());
+    std::memcpy(record->text() + key.size(), value.data(), value.size());
+    return true;
+  }
+};
+
+#endif
+
+}  // namespace ringcached::bench

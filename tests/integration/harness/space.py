@@ -1,0 +1,88 @@
+"""Measures of a server's memory and background work, for the tests and the bench."""
+
+import os
+import pathlib
+import threading
+import time
+
+# Lines of `stats` that are memory of their own; docs/administration.md says what each is.
+RESIDENT_LINES = ("page_bytes_resident", "hash_bytes", "queue_bytes", "read_buf_bytes", "response_obj_bytes")
+CONNECTION_BYTES = 640  # a connection that has done a get, and its socket's share of the process
+
+
+def predicted_growth(before, after):
+    """By how many bytes the resident set grew between two answers of `stats`."""
+    grown = sum(int(after[line]) - int(before[line]) for line in RESIDENT_LINES)
+    return grown + CONNECTION_BYTES * (int(after["curr_connections"]) - int(before["curr_connections"]))
+
+
+def cpu_seconds(pid):
+    """Time on a CPU of all threads of the process so far."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def wake_ups(pid):
+    """How often threads of the process have gone to sleep so far."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches:"):
+                total += int(line.split()[1])
+    return total
+
+
+def store_many(connection, count, value, ttl=0, prefix=b"key", batch=2000):
+    """`count` items under new keys, without answers; returns when the last is stored."""
+    tail = b" 0 %d %d noreply\r\n%s\r\n" % (ttl, len(value), value)
+    for start in range(0, count, batch):
+        end = min(count, start + batch)
+        connection.send(b"".join(b"set %s%d%s" % (prefix, i, tail) for i in range(start, end)))
+    connection.send(b"mn\r\n")
+    assert connection.line() == b"MN"
+
+
+def seconds_until_gone(server, seconds_max):
+    """Until `curr_items` is 0, looking ten times a second; None if it takes longer than that."""
+    began = time.monotonic()
+    with server.connect() as connection:
+        while int(connection.stats()["curr_items"]) > 0:
+            if time.monotonic() - began > seconds_max:
+                return None
+            time.sleep(0.1)
+    return time.monotonic() - began
+
+
+class Background(threading.Thread):
+    """Small sets on a connection of its own until it is told to stop; `answers` counts what came back."""
+
+    def __init__(self, server, value_bytes=100, keys=1_000_000):
+        super().__init__()
+        self.connection = server.connect()
+        self.value = os.urandom(value_bytes // 2).hex().encode()
+        self.keys = keys
+        self.answers = {}
+        self.stopping = threading.Event()
+
+    def run(self):
+        number = 0
+        batch = 200
+        while not self.stopping.is_set():
+            text = b"".join(b"set small%d 0 0 %d\r\n%s\r\n" % ((number + i) % self.keys, len(self.value), self.value)
+                            for i in range(batch))
+            number += batch
+            self.connection.send(text)
+            for _ in range(batch):
+                line = self.connection.line()
+                self.answers[line] = self.answers.get(line, 0) + 1
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join()
+        self.connection.close()

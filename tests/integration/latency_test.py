@@ -1,0 +1,105 @@
+"""`stats latency`, and that no background work makes a worker's turn long: as the server's own histograms of its turns
+say, in CPU time, which a busy machine does not stretch."""
+
+import signal
+import time
+
+from harness import process, tap
+
+# What no step of background work may take, and a share for slow machines and sanitized builds, where a test is no
+# measurement: the figures are in docs/performance.md.
+STEP_US_MAX = 1000
+SLACK = 20
+
+suite = tap.Suite()
+
+
+def figures(server):
+    return {name: float(value) for name, value in server.stats("latency").items()}
+
+
+def fill(connection, prefix, count, suffix=b" 0 0 0 noreply\r\n\r\n", batch=20):
+    """In pipelines so short that serving them is no long turn itself."""
+    for start in range(0, count, batch):
+        connection.send(b"".join(b"set " + prefix + b"%x" % i + suffix for i in range(start, min(start + batch, count))))
+        connection.request("version")
+
+
+@suite.test("lines for what has happened, in ascending quantiles; reset")
+def lines(options):
+    with process.Server(options, flags=["-t", "2"]) as server:
+        with server.connect() as connection:
+            for i in range(200):
+                connection.get(f"key{i}")
+                connection.request(f"incr key{i} 1")
+        found = figures(server)
+        assert found["get_count"] == found["get_executing_count"] == 200, found
+        assert found["incr_count"] == 200 and "set_count" not in found, found
+        assert found["turn_count"] >= 400 and found["sending_count"] >= 1, found
+        assert found["executing_count"] >= found["waiting_count"] >= 400, found
+        for name in ("turn", "get", "get_executing", "incr"):
+            values = [found[f"{name}_{which}_us"] for which in ("p50", "p90", "p99", "p999", "max")]
+            assert values == sorted(values) and values[0] > 0, (name, values)
+        with server.connect() as connection:
+            assert connection.request("stats reset") == "RESET"
+        found = figures(server)
+        assert "get_count" not in found and found["turn_count"] < 100, found
+
+
+@suite.test("off, and on again by SIGHUP")
+def switched(options):
+    path_text = "[stats]\nlatency_histograms = \"%s\"\n"
+    with process.Server(options, flags=["-t", "1", "--latency-histograms", "off"]) as server:
+        with server.connect() as connection:
+            connection.get("key")
+        assert figures(server) == {}
+    directory = process.tempfile.mkdtemp(prefix="ringcached-test-")
+    path = process.pathlib.Path(directory) / "config"
+    try:
+        path.write_text(path_text % "off")
+        with process.Server(options, flags=["-t", "1", "--config", str(path)]) as server:
+            assert figures(server) == {}
+            path.write_text(path_text % "on")
+            server.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 10
+            while figures(server) == {}:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+    finally:
+        process.shutil.rmtree(directory)
+
+
+@suite.test("index growth, expiry, flush and page moves are steps of less than a millisecond", seconds=200)
+def pauses(options):
+    flags = ["-t", "1", "-m", "256", "-o", "hashpower=12", "--latency-histograms", "cpu"]
+    with process.Server(options, flags=flags) as server, server.connect(timeout=60) as connection:
+        before = int(server.stats()["hash_power_level"])
+        fill(connection, b"stay", 60_000)
+        fill(connection, b"leave", 60_000, b" 0 1 0 noreply\r\n\r\n")
+        assert int(server.stats()["hash_power_level"]) >= before + 2
+        deadline = time.monotonic() + 60
+        while int(server.stats()["crawler_reclaimed"]) < 60_000:
+            assert time.monotonic() < deadline
+            connection.get("stay1")
+        connection.set("large", b"v" * 4000)
+        pages = {int(name.split(":")[0]): int(value) for name, value in server.stats("slabs").items()
+                 if name.endswith(":total_pages")}
+        small, large = min(pages), max(pages)
+        assert connection.request(f"slabs reassign {small} {large}") == "OK"
+        while int(server.stats("slabs")[f"{large}:total_pages"]) == pages[large]:
+            assert time.monotonic() < deadline
+            connection.get("stay1")
+        assert connection.request("flush_all") == "OK"
+        while int(server.stats()["curr_items"]) > 0:
+            assert time.monotonic() < deadline
+            connection.get("stay1")
+        found = figures(server)
+        for name in ("upkeep_reaper", "upkeep_pages"):  # the index mostly grows with the requests that fill it
+            assert found[f"{name}_count"] > 0, found
+        print(f"# longest turn: {found['turn_max_us']} us, in CPU time {found['turn_cpu_max_us']} us")
+        assert found["turn_cpu_p999_us"] < STEP_US_MAX * SLACK, found
+        assert found["upkeep_pages_p50_us"] < STEP_US_MAX * SLACK, found
+
+
+if __name__ == "__main__":
+    tap.main(suite, __doc__)

@@ -1,0 +1,317 @@
+// The checker itself: histories whose verdict is known.
+#include <doctest/doctest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "support/linearizability.h"
+
+using namespace ringcached::testing;
+
+namespace {
+
+using Verb = HistoryVerb;
+using Outcome = HistoryOutcome;
+
+// One operation of a history as a line of a table.
+struct Line {
+  unsigned client;
+  std::uint64_t invoked, returned;
+  Verb verb;
+  const char* operand;
+  Outcome outcome = Outcome::kDone;
+  const char* value = "";
+  std::uint64_t cas = 0;
+  std::uint64_t compare = 0;
+};
+
+std::vector<HistoryOperation> history_of(const std::vector<Line>& lines) {
+  std::vector<HistoryOperation> history;
+  for (const Line& line : lines) {
+    history.push_back({.client = line.client,
+                       .key = 0,
+                       .verb = line.verb,
+                       .operand = line.operand,
+                       .compare = line.compare,
+                       .outcome = line.outcome,
+                       .value = line.value,
+                       .cas = line.cas,
+                       .invoked = line.invoked,
+                       .returned = line.returned});
+  }
+  return history;
+}
+
+constexpr Verb kGet = Verb::kGet, kSet = Verb::kSet, kCas = Verb::kCas, kIncr = Verb::kIncrement,
+               kDelete = Verb::kDelete, kAdd = Verb::kAdd, kAppend = Verb::kAppend;
+constexpr Outcome kDone = Outcome::kDone, kMiss = Outcome::kNotFound, kExists = Outcome::kExists,
+                  kNotStored = Outcome::kNotStored, kRefused = Outcome::kRefused,
+                  kUnknown = Outcome::kUnknown;
+
+struct Case {
+  const char* name;
+  bool strict;     // linearizable as it is
+  bool vanishing;  // and if items may vanish
+  std::vector<Line> lines;
+};
+
+const std::vector<Case> kCases = {
+    {"nothing happened", true, true, {}},
+    {"one after the other",
+     true,
+     true,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 4, kGet, "", kDone, "a"},
+      {1, 5, 6, kDelete, ""},
+      {1, 7, 8, kGet, "", kMiss}}},
+    {"a read during a write sees the old value or the new one",
+     true,
+     true,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 9, kSet, "b"},
+      {2, 4, 5, kGet, "", kDone, "a"},
+      {2, 6, 7, kGet, "", kDone, "b"}}},
+    {"new, then old again, by one reader",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 9, kSet, "b"},
+      {2, 4, 5, kGet, "", kDone, "b"},
+      {2, 6, 7, kGet, "", kDone, "a"}}},
+    {"new, then old again, by two readers",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 9, kSet, "b"},
+      {2, 4, 5, kGet, "", kDone, "b"},
+      {3, 6, 7, kGet, "", kDone, "a"}}},
+    {"readers that overlap may see them in either order",
+     true,
+     true,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 9, kSet, "b"},
+      {2, 4, 7, kGet, "", kDone, "b"},
+      {3, 5, 6, kGet, "", kDone, "a"}}},
+    {"stale read",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"}, {1, 3, 4, kSet, "b"}, {2, 5, 6, kGet, "", kDone, "a"}}},
+    {"a value that nobody wrote", false, false, {{1, 1, 2, kSet, "a"}, {2, 3, 4, kGet, "", kDone, "x"}}},
+    {"a read before the write it sees",
+     false,
+     false,
+     {{2, 1, 2, kGet, "", kDone, "a"}, {1, 3, 4, kSet, "a"}}},
+    {"a miss of what is there", false, true, {{1, 1, 2, kSet, "a"}, {2, 3, 4, kGet, "", kMiss}}},
+    {"a vanished value comes back",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"}, {2, 3, 4, kGet, "", kMiss}, {2, 5, 6, kGet, "", kDone, "a"}}},
+    {"a deleted value comes back",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"}, {1, 3, 4, kDelete, ""}, {2, 5, 6, kGet, "", kDone, "a"}}},
+    {"an older value comes back when the newer vanishes",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 4, kSet, "b"},
+      {2, 5, 6, kGet, "", kDone, "b"},
+      {2, 7, 8, kGet, "", kMiss},
+      {2, 9, 10, kGet, "", kDone, "a"}}},
+    {"lost update: two appends, one survives",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a;"},
+      {1, 3, 6, kAppend, "b;"},
+      {2, 4, 7, kAppend, "c;"},
+      {1, 8, 9, kGet, "", kDone, "a;c;"}}},
+    {"two appends, either order",
+     true,
+     true,
+     {{1, 1, 2, kSet, "a;"},
+      {1, 3, 6, kAppend, "b;"},
+      {2, 4, 7, kAppend, "c;"},
+      {1, 8, 9, kGet, "", kDone, "a;c;b;"}}},
+    {"of two adds both succeed", false, true, {{1, 1, 4, kAdd, "a"}, {2, 2, 3, kAdd, "b"}}},
+    {"of two adds one succeeds", true, true, {{1, 1, 4, kAdd, "a"}, {2, 2, 3, kAdd, "b", kNotStored}}},
+    {"compare-and-swap",
+     true,
+     true,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 4, kGet, "", kDone, "a", 7},
+      {2, 3, 4, kGet, "", kDone, "a", 7},
+      {1, 5, 8, kCas, "b", kDone, "", 0, 7},
+      {2, 6, 7, kCas, "c", kExists, "", 0, 7},
+      {1, 9, 10, kGet, "", kDone, "b", 8}}},
+    {"double success of compare-and-swap",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 4, kGet, "", kDone, "a", 7},
+      {2, 3, 4, kGet, "", kDone, "a", 7},
+      {1, 5, 8, kCas, "b", kDone, "", 0, 7},
+      {2, 6, 7, kCas, "c", kDone, "", 0, 7}}},
+    {"compare-and-swap fails though nobody interfered",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"}, {1, 3, 4, kGet, "", kDone, "a", 7}, {1, 5, 6, kCas, "b", kExists, "", 0, 7}}},
+    {"an id survives a write",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"},
+      {1, 3, 4, kGet, "", kDone, "a", 7},
+      {1, 5, 6, kSet, "b"},
+      {1, 7, 8, kCas, "c", kDone, "", 0, 7}}},
+    {"two ids of one version",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"}, {1, 3, 4, kGet, "", kDone, "a", 7}, {1, 5, 6, kGet, "", kDone, "a", 8}}},
+    {"an id told by the write",
+     true,
+     true,
+     {{1, 1, 2, kSet, "a", kDone, "", 7},
+      {2, 3, 4, kCas, "b", kDone, "", 8, 7},
+      {1, 5, 6, kGet, "", kDone, "b", 8}}},
+    {"counter",
+     true,
+     true,
+     {{1, 1, 2, kSet, "5"},
+      {1, 3, 6, kIncr, "2", kDone, "8"},
+      {2, 4, 5, kIncr, "1", kDone, "6"},
+      {1, 7, 8, Verb::kDecrement, "10", kDone, "0"}}},
+    {"counter skips",
+     false,
+     false,
+     {{1, 1, 2, kSet, "5"}, {1, 3, 4, kIncr, "1", kDone, "6"}, {1, 5, 6, kIncr, "1", kDone, "8"}}},
+    {"counter loses an increment",
+     false,
+     false,
+     {{1, 1, 2, kSet, "5"}, {1, 3, 6, kIncr, "1", kDone, "6"}, {2, 4, 5, kIncr, "1", kDone, "6"}}},
+    {"pipelined operations take effect in their order",
+     false,
+     false,
+     {{1, 1, 9, kSet, "a"}, {1, 1, 9, kSet, "b"}, {2, 10, 11, kGet, "", kDone, "a"}}},
+    {"refused for want of memory",
+     false,
+     true,
+     {{1, 1, 2, kSet, "a"}, {1, 3, 4, kSet, "b", kRefused}, {1, 5, 6, kGet, "", kMiss}}},
+    {"refused, and stored nevertheless",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a", kRefused}, {1, 3, 4, kGet, "", kDone, "a"}}},
+    {"no answer: it may have been done",
+     true,
+     true,
+     {{1, 1, kNeverReturned, kSet, "a", kUnknown},
+      {2, 5, 6, kGet, "", kMiss},
+      {2, 7, 8, kGet, "", kDone, "a"}}},
+    {"no answer: or not",
+     true,
+     true,
+     {{1, 1, kNeverReturned, kSet, "a", kUnknown}, {2, 5, 6, kGet, "", kMiss}}},
+    {"no answer: but not twice",
+     false,
+     false,
+     {{1, 1, kNeverReturned, kSet, "a", kUnknown},
+      {2, 5, 6, kGet, "", kDone, "a"},
+      {2, 7, 8, kDelete, ""},
+      {2, 9, 10, kGet, "", kDone, "a"}}},
+    {"flushed", true, true, {{1, 1, 2, kSet, "a"}, {2, 3, 4, Verb::kFlush, ""}, {1, 5, 6, kGet, "", kMiss}}},
+    {"a hit after a flush",
+     false,
+     false,
+     {{1, 1, 2, kSet, "a"}, {2, 3, 4, Verb::kFlush, ""}, {1, 5, 6, kGet, "", kDone, "a"}}},
+};
+
+// A history as a perfect cache would leave it: each operation takes effect at one moment, the answers say
+// what was then, and the calls lie around it.
+std::vector<HistoryOperation> honest_history(std::uint64_t seed, unsigned clients, unsigned count) {
+  std::mt19937_64 random(seed);
+  std::vector<HistoryOperation> history;
+  std::vector<std::uint64_t> free_from(clients, 0);
+  std::string value = "0";
+  for (unsigned i = 0; i < count; ++i) {
+    const std::uint64_t moment = std::uint64_t{100} * (i + 1);
+    const auto client = static_cast<unsigned>(random() % clients);
+    HistoryOperation operation{.client = client, .outcome = kDone};
+    // Reaches over its neighbours, but not over the same client's.
+    operation.invoked = std::max(free_from[client], moment - std::min<std::uint64_t>(moment, random() % 400));
+    operation.returned = moment + 1 + random() % 400;
+    free_from[client] = operation.returned + 1;
+    if (operation.invoked > moment) continue;
+    if (i == 0 || random() % 3 == 0) {
+      operation.verb = kSet;
+      operation.operand = value = std::to_string(i * 1000);
+    } else if (random() % 2 == 0) {
+      operation.verb = kIncr;
+      operation.operand = "1";
+      operation.value = value = std::to_string(std::stoull(value) + 1);
+    } else {
+      operation.value = value;
+    }
+    history.push_back(operation);
+  }
+  return history;
+}
+
+}  // namespace
+
+TEST_SUITE("linearizability checker") {
+  TEST_CASE("histories whose verdict is known") {
+    for (const Case& each : kCases) {
+      CAPTURE(each.name);
+      const auto history = history_of(each.lines);
+      const LinearizabilityVerdict strict = check_history(history);
+      const LinearizabilityVerdict vanishing = check_history(history, {.may_vanish = true});
+      CHECK_MESSAGE(static_cast<bool>(strict) == each.strict, strict.report);
+      CHECK_MESSAGE(static_cast<bool>(vanishing) == each.vanishing, vanishing.report);
+      CHECK(strict.result != Linearizability::kUndecided);
+    }
+  }
+
+  TEST_CASE("one id for two values is found, though each key's history could be explained") {
+    const auto history = history_of({{1, 1, 2, kSet, "a"},
+                                     {1, 3, 4, kGet, "", kDone, "a", 7},
+                                     {1, 5, 6, kSet, "b"},
+                                     {1, 7, 8, kGet, "", kDone, "b", 7}});
+    CHECK(check_key(history));
+    CHECK(check_history(history).result == Linearizability::kViolated);
+  }
+
+  TEST_CASE("long histories of a perfect cache are explained, and fast") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+      CAPTURE(seed);
+      const auto history = honest_history(seed, 6, 2000);
+      REQUIRE(history.size() > 500);
+      const LinearizabilityVerdict verdict = check_history(history);
+      CHECK_MESSAGE(verdict, verdict.report);
+      CHECK(verdict.steps < 100 * history.size());
+    }
+  }
+
+  TEST_CASE("one wrong answer in a long history is found") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+      CAPTURE(seed);
+      auto history = honest_history(seed, 6, 1000);
+      // The value of long ago.
+      HistoryOperation* late = nullptr;
+      for (HistoryOperation& operation : history) {
+        if (operation.verb == kGet && operation.invoked > 50000) late = &operation;
+      }
+      REQUIRE(late != nullptr);
+      late->value = "0";
+      const LinearizabilityVerdict verdict = check_history(history);
+      CHECK(verdict.result == Linearizability::kViolated);
+      CHECK(verdict.report.find(describe(*late)) != std::string::npos);
+      CHECK(check_history(history, {.may_vanish = true}).result == Linearizability::kViolated);
+    }
+  }
+
+  TEST_CASE("the search gives up when told to") {
+    const auto history = honest_history(1, 6, 1000);
+    const LinearizabilityVerdict verdict = check_key(history, {.steps_max = 100});
+    CHECK(verdict.result == Linearizability::kUndecided);
+    CHECK_FALSE(verdict.report.empty());
+  }
+}

@@ -1,0 +1,169 @@
+// The n-th allocation of the store fails, for every n until a scenario passes without; and with n pages of
+// memory, for every n. What was answered stays true, and nothing leaks.
+#include <doctest/doctest.h>
+
+#include <map>
+#include <new>
+#include <string>
+
+#include "support/failing_heap.h"
+#include "unit/store/store_fixture.h"
+
+using namespace ringcached;
+using namespace ringcached::store;
+using ringcached::testing::FailingHeap;
+using ringcached::testing::StoreFixture;
+
+namespace {
+
+constexpr unsigned kKeys = 200;
+
+std::string key_of(unsigned number) {
+  return "key-" + std::to_string(number);
+}
+
+// Sizes of many classes, and now and then a value in several chunks.
+std::size_t size_of(unsigned number) {
+  if (number % 31 == 0) return 70000;
+  return number * 37 % 3000;
+}
+
+// Stores, reads, counts, joins, removes, flushes, moves pages, keeps house. The store's own calls may lack
+// memory; what the test needs is exempt. True to what it was told, or wrong > 0.
+class Scenario {
+ public:
+  explicit Scenario(const Options& options) : fixture_(options) {}
+
+  unsigned run(FailingHeap& heap) {
+    for (unsigned i = 0; i < kKeys; ++i) {
+      set(heap, i);
+      if (i % 3 == 0) check(i / 2);
+      if (i % 7 == 0) append(heap, i / 3);
+      if (i % 11 == 0) remove(heap, i / 2);
+      if (i % 50 == 0) heap.run([&] { fixture_.thread->maintain(fixture_.now, 500); });
+      if (i % 100 == 0) heap.run([&] { fixture_.store->move_page(*fixture_.thread, Store::kAnyClass, 5); });
+    }
+    for (unsigned i = 0; i < kKeys; ++i) check(i);
+    heap.run([&] { fixture_.store->flush(*fixture_.thread); });
+    known_.clear();
+    for (unsigned i = 0; i < kKeys; i += 5) set(heap, i);
+    for (unsigned i = 0; i < kKeys; ++i) check(i);
+    return wrong_;
+  }
+  // With memory again the store takes what it is given, and gives everything back.
+  unsigned recover() {
+    fixture_.maintain_all();
+    if (fixture_.set("later", "value") != StoreResult::kStored || fixture_.get("later") != "value") ++wrong_;
+    fixture_.store->flush(*fixture_.thread);
+    fixture_.maintain_all();
+    if (fixture_.store->stats().items != 0 || fixture_.store->stats().bytes != 0) ++wrong_;
+    return wrong_;
+  }
+  bool refused() const { return refused_; }
+
+ private:
+  void set(FailingHeap& heap, unsigned number) {
+    const std::string key = key_of(number);
+    const std::string value = StoreFixture::pattern(size_of(number), number + known_.size());
+    StoreResult result{};
+    heap.run([&] { result = fixture_.set(key, value); });
+    refused_ = refused_ || result != StoreResult::kStored;
+    if (result == StoreResult::kStored) {
+      known_[number] = value;
+    } else {
+      known_.erase(number);
+      if (result != StoreResult::kNoMemory) ++wrong_;
+    }
+  }
+  void append(FailingHeap& heap, unsigned number) {
+    const std::string key = key_of(number);
+    StoreResult result{};
+    heap.run([&] { result = fixture_.put(StoreMode::kAppend, key, "++++"); });
+    if (result == StoreResult::kStored) known_[number] += "++++";
+  }
+  void remove(FailingHeap& heap, unsigned number) {
+    const std::string key = key_of(number);
+    heap.run([&] { fixture_.remove(key); });
+    known_.erase(number);
+  }
+  // Items may be evicted, never be another value.
+  void check(unsigned number) {
+    const std::string value = fixture_.get(key_of(number));
+    if (fixture_.lookup != Lookup::kHit) {
+      known_.erase(number);
+      return;
+    }
+    const auto known = known_.find(number);
+    if (known == known_.end() || known->second != value) ++wrong_;
+  }
+
+  StoreFixture fixture_;
+  std::map<unsigned, std::string> known_;
+  unsigned wrong_ = 0;
+  bool refused_ = false;
+};
+
+Options options_for(bool lru) {
+  Options options = StoreFixture::default_options();
+  options.memory_limit_bytes = std::size_t{3} << 20;
+  options.index_power_initial = 4;
+  options.lru = lru;
+  return options;
+}
+
+}  // namespace
+
+TEST_SUITE("store memory loop") {
+  TEST_CASE("the n-th allocation fails, once or from then on") {
+    for (const bool lru : {false, true}) {
+      for (const FailingHeap::Mode mode : {FailingHeap::Mode::kOnce, FailingHeap::Mode::kFromThenOn}) {
+        if (lru && mode == FailingHeap::Mode::kOnce)
+          continue;  // the policies differ little in what they allocate
+        bool failed = true;
+        // What fails from an n on is much the same for the next one.
+        const std::uint64_t stride_divisor = mode == FailingHeap::Mode::kOnce ? 1000 : 10;
+        for (std::uint64_t nth = 1; failed; nth += 1 + nth / stride_divisor) {
+          CAPTURE(nth);
+          CAPTURE(lru);
+          CAPTURE(static_cast<int>(mode));
+          FailingHeap heap(nth, mode);
+          Scenario scenario(options_for(lru));
+          CHECK(scenario.run(heap) == 0);
+          CHECK(scenario.recover() == 0);
+          failed = heap.has_failed();
+        }
+      }
+    }
+  }
+
+  TEST_CASE("a store that cannot be made says so, and leaves nothing behind") {
+    bool made = false;
+    for (std::uint64_t nth = 1; !made; ++nth) {
+      FailingHeap heap(nth, FailingHeap::Mode::kOnce);
+      try {
+        heap.run([&] { made = Store::create(options_for(false)).is_ok(); });
+      } catch (const std::bad_alloc&) {
+      }
+      made = made && !heap.has_failed();
+    }
+  }
+
+  TEST_CASE("with one more page each time, until nothing is refused") {
+    for (const bool evict : {true, false}) {
+      bool refused = true;
+      for (std::size_t pages = 4; refused && pages < 60; ++pages) {
+        CAPTURE(pages);
+        CAPTURE(evict);
+        Options options = options_for(false);
+        options.memory_limit_bytes = pages << 18;
+        options.evict = evict;
+        FailingHeap heap(~std::uint64_t{0}, FailingHeap::Mode::kOnce);
+        Scenario scenario(options);
+        CHECK(scenario.run(heap) == 0);
+        CHECK(scenario.recover() == 0);
+        refused = scenario.refused();
+      }
+      CHECK_FALSE(refused);
+    }
+  }
+}
