@@ -1,12 +1,14 @@
 """One page of pictures from the JSON of a run (`tools/dev bench --json RUN.json`, with --curve for latency against
 load): throughput, CPU per operation, latency against load, memory. Nothing in it is loaded from elsewhere. Further
-files may hold figures with goals, as `tools/dev bench store --json` writes them."""
+files may hold figures with goals, as `tools/dev bench store --json` writes them and space.py prints them."""
 
 import argparse
 import json
 import os
 
+import charts
 import report_page
+import store_rows
 from processes import BenchError
 
 
@@ -29,10 +31,10 @@ def read(path):
         raise BenchError(f"{path}: {getattr(error, 'strerror', None) or 'is no text'}") from None
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         try:
             return [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise BenchError(f"{path}: is not JSON: {error}") from None
 
 
@@ -90,13 +92,16 @@ def check_run(path, run):
 
 
 def check_row(where, row):
-    """A figure with its goal; what it is of is its "name", or its "what" within a "group"."""
-    name = member(where, row, "name" if isinstance(row, dict) and "what" not in row else "what", *TEXT)
-    member(where, row, "value", *NUMBER)
-    member(where, row, "unit", *TEXT)
-    if not isinstance(row.get("met"), (bool, type(None))):
-        raise BenchError(f"{where} ({name}): \"met\" must be true, false or null")
-    return {**row, "name": name}
+    """As store_rows has it, whoever wrote it."""
+    if not isinstance(row, dict):
+        raise BenchError(f"{where} must be an object")
+    try:
+        row = store_rows.judged(row) if "name" in row else store_rows.check(row)
+    except BenchError as error:
+        raise BenchError(f"{where}: {error}") from None
+    if not abs(row["value"]) <= charts.VALUE_MAX:
+        raise BenchError(f"{where}: \"value\" cannot be right")
+    return row
 
 
 def load(paths):

@@ -3,6 +3,7 @@
 from xml.etree import ElementTree
 
 import charts
+import store_rows
 from charts import digits, duration, element, measured, multiple
 from tables import NAMES
 
@@ -262,33 +263,15 @@ def memory_tables(run):
 
 # --- goals ----------------------------------------------------------------------------------------------------------
 
-def verdict(row):
-    """True, False, or None for a figure that is told and not judged."""
-    goal = row.get("goal")
-    if row.get("met") is not None or not isinstance(goal, (int, float)):
-        return row.get("met")
-    return row["value"] <= goal if row.get("at_most") else row["value"] >= goal
-
-
-def goal_said(row):
-    goal = row.get("goal")
-    if not isinstance(goal, (int, float)):
-        return "" if goal is None else str(goal)
-    side = {True: "at most ", False: "at least "}.get(row.get("at_most"), "")
-    return f"{side}{goal:,.6g} {row['unit']}".strip()
-
-
 def goals(rows):
     if not rows:
         return []
-    words = {True: element("span", "met", class_="met"), False: element("span", "missed", class_="missed"), None: ""}
-    verdicts = [verdict(row) for row in rows]
-    lines = [[row.get("group", ""), row["name"], f"{row['value']:,.6g} {row['unit']}".strip(), goal_said(row),
-              words[met], row.get("detail", "")] for row, met in zip(rows, verdicts)]
+    verdicts = [store_rows.verdict(row) for row in rows]
+    lines = [[element("span", cell, class_=cell) if cell and head == "verdict" else cell
+              for head, cell in zip(store_rows.HEADS, cells)] for cells in store_rows.cells(rows)]
     return [element("h2", "Goals"),
-            table(f"{sum(met is True for met in verdicts)} met, {sum(met is False for met in verdicts)} missed, "
-                  f"{sum(met is None for met in verdicts)} without a goal",
-                  ["measured", "of", "figure", "goal", "verdict", "detail"], lines, text_columns=6)]
+            table(f"{verdicts.count('met')} met, {verdicts.count('missed')} missed, {verdicts.count('')} not judged",
+                  store_rows.HEADS, lines, text_columns=len(store_rows.HEADS))]
 
 
 # --- the page -------------------------------------------------------------------------------------------------------

@@ -122,8 +122,8 @@ class Page(PageTest):
         text = self.page(made_up_run(), {"rows": both_rows()})
         for part in ("a host", "6.18.1", "a processor", "ringcached 9.9", "memcached 8.8", "50 connections",
                      "tcp loopback", "2026-01-02T03:04:05", "0.1 at the start", "2.12x",
-                     "87.4", "588", "at most 90 B", "&lt; 6",
-                     "2 met, 1 missed, 1 without a goal", "0.json, 1.json"):
+                     "87.4", "588", "at most 90.0 B", "&lt; 6",
+                     "2 met, 1 missed, 1 not judged", "0.json, 1.json"):
             self.assertIn(part, text)
         self.assertNotIn("Other work", text)
         # Bars of throughput and of CPU time have one title per workload: count the drawings themselves.
@@ -282,9 +282,13 @@ class Refusals(PageTest):
                 (({**whole, "idle": {}},), "0.json: idle: \"connections\" is missing"),
                 (({**whole, "versions": []},), "0.json: \"versions\" must be an object"),
                 ((whole, whole), "1.json: is a second run"),
-                ((whole, [{"value": 1, "unit": "x"}]), "1.json: row 1: \"name\" is missing"),
-                ((whole, [{"name": "n", "value": "1", "unit": "x"}]), "1.json: row 1: \"value\" must be a number"),
-                ((whole, [{"name": "n", "value": 1, "unit": "x", "met": "yes"}]), "1.json: row 1 (n): \"met\" must be"),
+                ((whole, [{"value": 1, "unit": "x"}]), "1.json: row 1: a row without group"),
+                ((whole, [{"name": "n", "value": "1", "unit": "x"}]), "1.json: row 1: a row without value"),
+                ((whole, [{"name": "n", "value": 1, "unit": "x", "met": "yes"}]), "1.json: row 1: a row with a strange"),
+                ((whole, [{"name": "n", "value": 10 ** 400, "unit": "x"}]), "1.json: row 1: \"value\" cannot be right"),
+                ((whole, [{"name": "n", "value": float("nan"), "unit": "x"}]), "1.json: row 1: \"value\" cannot be"),
+                (("[" * 100000,), "0.json: is not JSON"),
+                (("9" * 5000,), "0.json: is not JSON"),
                 ((whole, [3]), "1.json: row 1 must be an object")):
             with self.subTest(complaint=complaint):
                 self.assertTrue(self.refusal(*contents).startswith(complaint), self.refusal(*contents))
