@@ -21,7 +21,7 @@ RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10", "multiget": "0:1"}
 # The letter before the kind of a workload, and the dialect of the generator it stands for.
 DIALECTS = {"": "classic", "b": "binary", "m": "meta"}
 # Rates of a curve closer than this to one another are measured once.
-RATES_APART = 1.02
+RATES_APART = 1.04
 
 
 def progress(text):
