@@ -247,6 +247,7 @@ StoreThread& Store::attach(unsigned node) {
   thread.impl_ = std::make_unique<StoreThread::Impl>();
   thread.impl_->core = impl_.get();
   thread.impl_->id = id;
+  thread.impl_->balancer.open(impl_->options.threads);
   impl_->open_arena(id, node);
   thread.impl_->arena = impl_->arenas[id].get();
   impl_->states[id] = thread.impl_.get();
