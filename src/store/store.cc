@@ -92,21 +92,6 @@ void StoreCore::open_arena(unsigned id, unsigned node) {
   arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
 }
 
-Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
-  Existing existing;
-  existing.epoch = current_epoch();
-  if (slot == nullptr) return existing;
-  existing.slot = slot;
-  existing.address = slot_address(slot->load(std::memory_order_relaxed));
-  existing.header = read_header(item(existing.address), existing.address);
-  existing.vitality = vitality(existing.header, time, existing.epoch);
-  return existing;
-}
-
-Existing StoreCore::examine(const LockedBucket& bucket, std::string_view key, CacheTime time) const {
-  return examine_at(bucket.find(key), time);
-}
-
 // The chunk belongs to the unlinker from here on.
 void StoreCore::account_unlinked(Ledger& ledger, const Existing& existing) {
   const ItemHeader& header = existing.header;
