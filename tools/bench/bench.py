@@ -57,6 +57,8 @@ def parse_arguments(arguments):
                         f"beyond it, of the faster ones' ({','.join(map(str, CURVE_PARTS))}); each costs a measurement")
     parser.add_argument("--idle", type=int, metavar="N", nargs="?", const=9000, default=0,
                         help="memory of N idle connections (9000)")
+    parser.add_argument("--accept", type=int, metavar="N", nargs="?", const=5000, default=0,
+                        help="CPU per connection of N (5000) that come, ask for the version and go, in each round")
     parser.add_argument("--memory", type=int, metavar="N", nargs="?", const=1000000, default=0,
                         help="memory of N items (1000000) of three sizes")
     parser.add_argument("--json", metavar="FILE", help="write everything measured there")
@@ -72,7 +74,7 @@ def chosen_workloads(options, memtier):
     names = options.workloads
     if names is None:
         # Asked for memory alone, the loads are left out.
-        wanted = options.curve or options.open_loop or not (options.idle or options.memory)
+        wanted = options.curve or options.open_loop or not (options.idle or options.memory or options.accept)
         names = DEFAULT_WORKLOADS if wanted else ""
         if names and memtier:
             names += "," + MEMTIER_WORKLOADS
@@ -126,6 +128,8 @@ def measure_all(options):
     harness = Harness(options, programs, memtier)
     run = surroundings(options, programs)
     run["workloads"] = harness.workloads(workloads)
+    if options.accept:
+        run["accept"] = harness.accept(options.accept)
     if options.idle:
         run["idle"] = harness.idle(options.idle)
     if options.memory:
@@ -140,7 +144,7 @@ def use_selftest_options(options):
     options.workloads = "get1,get16,set16,mix1,bmix16,get4@100k"
     if find_memtier():
         options.workloads += ",memtier32"
-    options.open_loop, options.idle, options.memory = 0.3, 200, 20000
+    options.open_loop, options.idle, options.memory, options.accept = 0.3, 200, 20000, 200
     options.curve = (0.2, 0.5)
 
 

@@ -11,6 +11,7 @@ import tempfile
 
 from processes import CLIENT_CORE, BenchError, Server, confine, end_process, run_client
 
+VISITOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "visitor.py")
 # More bytes of values than this are not preloaded for one workload: the keys become fewer.
 PRELOAD_BYTES_MAX = 256 * 1024 * 1024
 # Stored before the memory of items is measured.
@@ -282,6 +283,23 @@ class Harness:
                 progress(f"memory {key_bytes}+{value_bytes} {name}: {growth / (items - warm):.1f} bytes per item")
             results.append(entry)
         return results
+
+    def accept(self, connections):
+        """Server CPU per connection that comes, asks for the version and goes, and how many came in a second: one
+        after the other, so the rate is as much the client's as the server's."""
+        rounds = {}
+        with contextlib.ExitStack() as stack:
+            servers = self.running(32, stack)
+            for number in range(self.options.rounds):
+                for server in servers[number % len(servers):] + servers[:number % len(servers)]:
+                    result = json.loads(run_client([sys.executable, "-B", VISITOR, server.visitor_place(),
+                                                    str(connections), str(server.pid)], 120))
+                    rounds.setdefault(server.name, []).append(result)
+                    progress(f"accept {server.name}: {result['server_cpu_us']:.2f} us per connection, "
+                             f"{result['connections_per_second']:,.0f}/s")
+        return {"connections": connections,
+                "servers": {name: {figure: statistics.median(result[figure] for result in results)
+                                   for figure in results[0]} for name, results in rounds.items()}}
 
     def idle(self, connections):
         """Growth of resident memory per connection that has done one get and is silent since."""

@@ -159,6 +159,9 @@ class Server:
     def generator_target(self):
         return ["--unix", self.place] if self.unix else ["--port", str(self.place)]
 
+    def visitor_place(self):
+        return self.place if self.unix else f"127.0.0.1:{self.place}"
+
     def memtier_target(self):
         return ["-S", self.place] if self.unix else ["-s", "127.0.0.1", "-p", str(self.place)]
 

@@ -65,6 +65,12 @@ def print_memory(report):
                     [[f"{entry['key_bytes']}+{entry['value_bytes']}", f"{entry['items']:,}",
                       *(f"{entry['servers'][name]:.1f} B" for name in ordered(entry["servers"]))]
                      for entry in report["memory"]])
+    if "accept" in report:
+        servers = report["accept"]["servers"]
+        print("\nconnections that come, ask for the version and go, one after the other")
+        print_table(["server", "server us", "per second"],
+                    [[name, f"{servers[name]['server_cpu_us']:.2f}", f"{servers[name]['connections_per_second']:,.0f}"]
+                     for name in ordered(servers)])
     if "idle" in report:
         idle = report["idle"]
         names = ordered(idle["bytes_per_connection"])
