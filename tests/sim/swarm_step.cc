@@ -65,6 +65,13 @@ constexpr std::string_view kTooLargeLine = "SERVER_ERROR object too large for ca
 constexpr std::string_view kNonNumericLine =
     "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
 
+// What the text dialects say alike.
+SwarmMatch match_failure(CacheAnswer answer, Verb verb, std::string_view input) {
+  if (answer == CacheAnswer::kNonNumeric) return match_literal(input, kNonNumericLine);
+  if (answer == CacheAnswer::kTooLarge) return match_literal(input, kTooLargeLine);
+  return match_no_memory(verb, input);
+}
+
 // --- Classic
 
 bool retrieves(Verb verb) {
@@ -97,12 +104,8 @@ SwarmMatch match_classic(const SwarmStep& step, const CacheOutcome& outcome, std
       return match_literal(input, "TOUCHED\r\n");
     case CacheAnswer::kNumber:
       return match_literal(input, std::to_string(outcome.number) + "\r\n");
-    case CacheAnswer::kNonNumeric:
-      return match_literal(input, kNonNumericLine);
-    case CacheAnswer::kTooLarge:
-      return match_literal(input, kTooLargeLine);
     default:
-      return match_no_memory(step.request.verb, input);
+      return match_failure(outcome.answer, step.request.verb, input);
   }
 }
 
@@ -182,12 +185,8 @@ SwarmMatch match_meta(const SwarmStep& step, const CacheOutcome& outcome, std::s
       return match_meta_refused(step, input, "EX");
     case CacheAnswer::kNotFound:
       return match_meta_refused(step, input, "NF");
-    case CacheAnswer::kNonNumeric:
-      return match_literal(input, kNonNumericLine);
-    case CacheAnswer::kTooLarge:
-      return match_literal(input, kTooLargeLine);
     default:
-      return match_no_memory(step.request.verb, input);
+      return match_failure(outcome.answer, step.request.verb, input);
   }
 }
 

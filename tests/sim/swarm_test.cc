@@ -9,7 +9,6 @@
 
 #include <doctest/doctest.h>
 
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +16,7 @@
 #include <string_view>
 
 #include "cache_model.h"
+#include "support/environment.h"
 #include "swarm_step.h"
 
 using namespace ringcached::testing;
@@ -30,15 +30,6 @@ constexpr std::uint64_t kRunsMin = 50;
 // 3626, 7369, 9113, 9327: ms A or P without memory lost the old value (meta_session_test.cc). 9113 again: the
 // first requests after a long sleep were answered by the time before it.
 constexpr std::uint64_t kPastFailures[] = {3626, 7369, 9113, 9327};
-
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  if (text == nullptr) return otherwise;
-  const std::string_view view(text);
-  std::uint64_t number = otherwise;
-  std::from_chars(view.data(), view.data() + view.size(), number);
-  return number;
-}
 
 SwarmPlan quiet_plan(std::uint64_t seed) {
   SwarmPlan plan = SwarmPlan::draw(seed);
