@@ -26,6 +26,11 @@ constexpr std::uint32_t kItemsSampled = 32;
 // costs the hits of its items once: one for several.
 constexpr double kFarApart = 4, kApart = 2;
 constexpr std::uint64_t kEvictedWhenNear = 4 * kPageBytes;
+// Both worths are estimates by samples, and a move in error loses items that are used. Taking them at their
+// word cost 0.8 point of hits where sizes do not change at all (docs/performance.md).
+constexpr double kCaution = 0.4;
+constexpr std::size_t kPagesToSpare = 3;
+constexpr double kUnusedShare = 0.1;
 // The share of returning keys that is taken for granted: a class with hardly any memory has a short ghost,
 // and one in LRU order has none.
 constexpr float kReturnsMin = 0.05F, kReturnsLru = 0.25F;
@@ -80,7 +85,8 @@ double Arena::Impl::page_worth(const LanePage& page) {
 
 // Looks at those of the next few pages of the class that it is time for.
 void Arena::Impl::look_at_class(SlabClass& slab_class) {
-  slab_class.least_worth = -1;
+  double sum = 0;
+  unsigned known = 0;
   for (unsigned i = 0; i < slab_class.lane_count; ++i) {
     Lane& lane = *slab_class.lanes[i];
     for (std::size_t n = 0; n < std::min<std::size_t>(kPagesPerLook, lane.pages()); ++n) {
@@ -97,10 +103,16 @@ void Arena::Impl::look_at_class(SlabClass& slab_class) {
         page.looked_at = window;
       }
       if (!page.use_known) continue;
-      const double worth = page_worth(page);
-      if (slab_class.least_worth < 0 || worth < slab_class.least_worth) slab_class.least_worth = worth;
+      sum += page_worth(page);
+      ++known;
     }
   }
+  if (known == 0) {
+    slab_class.mean_worth = -1;
+    return;
+  }
+  const double mean = sum / known;
+  slab_class.mean_worth = slab_class.mean_worth < 0 ? mean : (slab_class.mean_worth + mean) / 2;
 }
 
 // Of the next few pages in turn the one that is worth least; of equals the emptiest. ~0: the lane has no
@@ -129,8 +141,8 @@ unsigned Arena::Impl::giver_for(unsigned taker) const {
   unsigned giver = 0;
   for (unsigned number = 1; number <= classes.count(); ++number) {
     const SlabClass& each = per_class[number];
-    if (number == taker || each.least_worth < 0) continue;
-    if (giver == 0 || each.least_worth < per_class[giver].least_worth) giver = number;
+    if (number == taker || each.mean_worth < 0) continue;
+    if (giver == 0 || each.mean_worth < per_class[giver].mean_worth) giver = number;
   }
   return giver;
 }
@@ -158,9 +170,11 @@ bool Arena::Impl::take_less_used_page(unsigned number, Leaving& leaving) {
   if (giver == 0) return false;
   look_at_class(per_class[giver]);
   const float returns = options.lru ? kReturnsLru : std::max(taker.returning_share, kReturnsMin);
-  const double wanted =
-      balance->ratio.load(std::memory_order_relaxed) * classes.chunks_per_page(number) * returns;
-  const double worth = per_class[giver].least_worth;
+  // A page is much of what a class of few pages has: such a class gives only what is not used at all.
+  const double share = per_class[giver].pages() < kPagesToSpare ? kUnusedShare : 1;
+  const double wanted = share * kCaution * balance->ratio.load(std::memory_order_relaxed) *
+                        classes.chunks_per_page(number) * returns;
+  const double worth = per_class[giver].mean_worth;
   const bool far_apart = worth >= 0 && worth * kFarApart < wanted;
   const std::uint64_t evicted_min = far_apart ? 0 : worth * kApart < wanted ? kPageBytes : kEvictedWhenNear;
   if (worth < 0 || worth >= wanted || taker.evicted_since_page < evicted_min) return false;

@@ -165,7 +165,7 @@ unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesM
         slab_class.chunks_used() == 0 ? count : slab_class.chunks_free() / classes.chunks_per_page(number);
     // Free memory first; then what is worth least; the only page of a class last.
     constexpr double kFreeFirst = 1e12, kOnlyPage = 1e-6;
-    double score = static_cast<double>(count) / (1 + std::max(slab_class.least_worth, 0.0));
+    double score = static_cast<double>(count) / (1 + std::max(slab_class.mean_worth, 0.0));
     if (count == 1) score *= kOnlyPage;
     if (free_pages != 0) score = kFreeFirst * static_cast<double>(free_pages);
     if (score <= best_score) continue;

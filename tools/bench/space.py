@@ -119,8 +119,8 @@ def size_change(options, memory_mib, workers, writers_then):
             good &= row(f"after the phase before, {label}", percent, "% hits", f">= {fresh_percent - 1:.2f}",
                         percent >= fresh_percent - 1)
             late = [stored for stored, hits in series if hits < fresh_percent - 1]
-            good &= row(f"until within a point, {label}", late[-1] if late else 0, "memories stored", "<= 6",
-                        not late or late[-1] <= 6)
+            good &= row(f"until within a point, {label}", late[-1] if late else 0, "memories stored", "<= 8",
+                        not late or late[-1] <= 8)
     return good
 
 

@@ -19,7 +19,7 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 // What is stored until the hits are those of a fresh store, as a multiple of the memory. A fresh store needs
 // one to fill its memory at all.
-constexpr double kRecoveryMemories = 6;
+constexpr double kRecoveryMemories = 8;
 constexpr double kPointsBehindMax = 1;
 
 // Stores `value` under new keys until `bytes` of values were stored.
