@@ -18,6 +18,8 @@ constexpr std::size_t kCallsPerTurnMax = 512;
 constexpr std::size_t kLookaheadMax = 32;
 // Of a turn; more than these complete like any other. No memory is to be asked for where sends are begun.
 constexpr std::size_t kSilentSendsMax = 4096;
+// A timer that is later than this tells that the thread did not run.
+constexpr std::chrono::seconds kStandstill{1};
 // Slots beyond the limit on connections: those accepted in the moment the limit was reached.
 constexpr std::uint32_t kSpareSlots = 64;
 
@@ -210,8 +212,7 @@ void Worker::on_wake() {
 void Worker::on_timer() {
   ring_->timeout(context_.options.tick, make_token(Operation::kTimer));
   const std::uint64_t now_ns = clock_.monotonic_ns();
-  const auto tick_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(context_.options.tick).count());
-  const auto tick = static_cast<std::uint32_t>((now_ns - start_ns_) / tick_ns);
+  const std::uint32_t tick = tick_at(now_ns);
   tick_.store(tick, std::memory_order_relaxed);
   context_.wheel.advance(tick,
                          [](IdleWheel::Entry& entry) { static_cast<ClientConnection&>(entry).on_due(); });
@@ -220,6 +221,17 @@ void Worker::on_timer() {
   if (datagram_handler_ != nullptr) datagram_handler_->on_tick();
   handler_->on_tick();
   if (context_.stopping && now_ns >= stop_deadline_ns_) force_close_all();
+}
+
+// Time in which this thread did not run (a stopped process, a suspended machine) is nobody's idleness: what
+// clients sent meanwhile has not been seen.
+std::uint32_t Worker::tick_at(std::uint64_t now_ns) {
+  const auto tick_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(context_.options.tick).count());
+  const auto elapsed = static_cast<std::uint32_t>((now_ns - start_ns_) / tick_ns) - ticks_missed_;
+  const std::uint32_t passed = elapsed - context_.wheel.now();
+  if (passed <= context_.ticks(kStandstill) + 1) return elapsed;
+  ticks_missed_ += passed - 1;
+  return context_.wheel.now() + 1;
 }
 
 // --- The turn's work

@@ -92,6 +92,7 @@ class Worker {
   void turn_away(int descriptor);
   void on_wake();
   void on_timer();
+  std::uint32_t tick_at(std::uint64_t now_ns);
   std::size_t look_ahead();
   void run_rounds();
   void flush_sends();
@@ -116,6 +117,7 @@ class Worker {
   bool again_ = false;  // on_turn has work left
   std::uint64_t stop_deadline_ns_ = 0;
   std::uint32_t stop_turn_ = 0;
+  std::uint32_t ticks_missed_ = 0;
   std::atomic<std::uint32_t> tick_{0};
   static constexpr std::uint64_t kNotStopping = ~std::uint64_t{0};
   std::atomic<std::uint64_t> stop_descriptors_{kNotStopping};
