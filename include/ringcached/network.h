@@ -210,6 +210,8 @@ class WorkerHandler {
   virtual void on_close(Connection& /*connection*/, CloseReason /*reason*/) {}
   // After the on_lookahead() of some connections, before the first on_data() of theirs.
   virtual void on_lookahead_end() {}
+  // Once per turn, when it has slept and nothing was handled yet.
+  virtual void on_turn_begin() {}
   // Once per turn, after the batch of completions was handled and before sleeping. Return true to be called
   // again at once (background work left), false to sleep until the next completion or tick. It may throw
   // std::bad_alloc: what it could not do is left to the next call.

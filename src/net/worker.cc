@@ -70,6 +70,7 @@ bool Worker::run_once() {
                           : ring_->submit_and_wait(1, kWaitForever);
   RC_CHECK(is_transient(result));
   ++context_.turn;
+  handler_->on_turn_begin();
   reap_all();
   hear_silence();
   run_rounds();

@@ -1,7 +1,8 @@
 // One worker: a ring, its receive buffers, any number of connections, and a socket for each UDP address,
 // driven turn by turn.
 //
-//   turn:  wait (one submit_and_wait) -> reap all completions -> dispatch each to its connection
+//   turn:  wait (one submit_and_wait) -> on_turn_begin -> reap all completions -> dispatch each to its
+//   connection
 //          -> rounds: every connection with input is shown it, those that yield again and again behind the
 //          others
 //          -> on_turn -> one send per connection with output -> release ended connections -> return buffers

@@ -33,8 +33,12 @@ void Worker::on_lookahead_end() {
   context_->lookahead->end(*context_);
 }
 
-bool Worker::on_turn() {
+// However long the thread has slept, or was kept from running, requests are served by the time they are read.
+void Worker::on_turn_begin() {
   server_.clock.tick();
+}
+
+bool Worker::on_turn() {
   flush_if_due(*context_);
   const bool maintenance_waiting = upkeep_.on_turn(*context_);
   return serve_watchers(*context_) || maintenance_waiting;
