@@ -95,7 +95,8 @@ class Connection {
   virtual void become_watcher() = 0;
   // Output appended now is still sent. False once the connection has begun to close.
   virtual bool is_open() const { return true; }
-  // Other connections of this worker have work in this turn (fairness, see Next::kYield).
+  // Other connections of this worker have work in this turn, or may have some by now that nobody knows of
+  // because the turn has lasted long (fairness, see Next::kYield).
   virtual bool others_waiting() const = 0;
   // Unsent output is above the high-water mark: stop producing and return kBlocked.
   virtual bool output_blocked() const = 0;

@@ -37,7 +37,7 @@ Worker::Worker(unsigned index, const NetworkOptions& options, const Clock& clock
     : clock_(clock),
       connection_count_(connections),
       ring_(std::move(ring)),
-      context_(*ring_, options, index, listeners),
+      context_(*ring_, options, clock, index, listeners),
       connections_(options.connections_max + kSpareSlots),
       handler_(std::move(handler)),
       batch_(kBatch),
@@ -65,7 +65,9 @@ Status Worker::begin() {
 }
 
 bool Worker::run_once() {
-  const bool busy = again_ || !context_.ready.empty();
+  // Those for whom there was no buffer in the last turn shall not wait for an event that feeds them.
+  const bool feeding = !context_.starved.empty() && context_.buffers.with_kernel() > 0;
+  const bool busy = again_ || feeding || !context_.ready.empty();
   const int result = busy ? ring_->submit_and_wait(0, std::chrono::nanoseconds::zero())
                           : ring_->submit_and_wait(1, kWaitForever);
   RC_CHECK(is_transient(result));
@@ -261,7 +263,8 @@ void Worker::run_rounds() {
     ClientConnection& connection = context_.ready.front();
     if (!connection.served_in(context_.turn)) {
       ++connections;
-    } else if (calls >= std::min(connections * kCallsPerConnection, kCallsPerTurnMax)) {
+    } else if (calls >= std::min(connections * kCallsPerConnection, kCallsPerTurnMax) ||
+               context_.turn_is_long()) {
       return;
     }
     ++calls;
@@ -278,11 +281,10 @@ void Worker::flush_sends() {
 
 void Worker::recycle_buffers() {
   context_.buffers.flush();
-  // No more of the waiting than there are buffers: the others would only be turned away again.
+  // No more of the waiting in a turn than there are buffers: the others would only be turned away again.
   unsigned free = context_.buffers.with_kernel();
   while (free > 0 && !context_.starved.empty()) {
-    --free;
-    context_.starved.pop_front().feed();
+    if (context_.starved.pop_front().feed()) --free;
   }
   for (const auto& socket : datagram_sockets_) socket->feed();
 }
