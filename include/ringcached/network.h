@@ -290,6 +290,7 @@ struct NetworkStats {
   bool accepting = true;
   std::uint64_t receive_buffers = 0,
                 receive_buffer_bytes = 0;  // of all workers; bytes of all buffers together
+  std::uint64_t receive_buffers_free = 0;  // not holding input that is still to be served
   std::uint64_t receive_buffers_exhausted = 0;
   std::uint64_t receives_paused = 0, sends_short = 0, stale_completions = 0, accept_errors = 0;
   std::uint64_t handoff_retries = 0, output_blocks = 0, output_block_bytes = 0;

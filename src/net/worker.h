@@ -55,6 +55,7 @@ class Worker {
   unsigned index() const { return context_.index; }
   HandoffPort port() { return {ring_.get(), &queue_, &context_.counters.connections_closed}; }
   const WorkerCounters& counters() const { return context_.counters; }
+  unsigned receive_buffers_free() const { return context_.buffers.with_kernel(); }
   std::uint64_t output_blocks() const { return context_.output.blocks.blocks(); }
   std::uint32_t connection_structures() const { return connections_.built(); }
   // The time of PublishedConnection::Snapshot::receive_tick.
