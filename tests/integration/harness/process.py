@@ -160,6 +160,15 @@ class Server:
                 return int(line.split()[1])
         raise ServerFailure("the process has no resident memory: is it gone?")
 
+    def descriptors(self):
+        """How many the process has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def is_sanitized(self):
+        """Such a server is slow and needs memory of its own: figures hold for the real one only."""
+        maps = pathlib.Path(f"/proc/{self.process.pid}/maps").read_text(errors="replace")
+        return "libasan" in maps or "libtsan" in maps
+
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
 
