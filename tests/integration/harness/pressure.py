@@ -3,6 +3,8 @@
 import multiprocessing
 import time
 
+from harness import process
+
 
 def alive(server):
     """Another client is served, now."""
@@ -27,49 +29,99 @@ def settle_descriptors(server, highest, observer):
         raise AssertionError(f"{error}; connections: {observer.stats('conns')}") from None
 
 
-class Waits:
-    """How long a quiet client waited for each of its answers."""
+class TooSlow(AssertionError):
+    """A bound on time was missed; see steady()."""
 
-    def __init__(self, seconds, slack):
-        self.seconds = sorted(seconds)
-        self.slack = slack
+
+def steady(suite, name, seconds=180):
+    """As suite.test(), for tests with bounds on time: one that is missed is tried again, twice. A server that starves its
+    clients does it every time; a machine that others use does not."""
+
+    def register(function):
+        def run(options):
+            for attempt in range(3):
+                try:
+                    return function(options)
+                except TooSlow as slow:
+                    if attempt == 2:
+                        raise
+                    print(f"# once more: {slow}", flush=True)
+
+        suite.add(name, run, seconds)
+        return function
+
+    return register
+
+
+class Waits:
+    """How long a quiet client waited for each of its answers, in seconds."""
+
+    def __init__(self):
+        self.seconds = []
+
+    def ask(self, connection):
+        start = time.monotonic()
+        assert connection.get("quiet") == b"value"
+        self.seconds.append(time.monotonic() - start)
 
     def share(self, share):
         """The wait that this share of the requests did not exceed."""
-        return self.seconds[min(len(self.seconds) - 1, int(len(self.seconds) * share))]
+        return sorted(self.seconds)[min(len(self.seconds) - 1, int(len(self.seconds) * share))]
+
+    def __str__(self):
+        return (f"median {1000 * self.share(0.5):.2f} ms, p99 {1000 * self.share(0.99):.1f} ms, "
+                f"longest {1000 * self.share(1):.1f} ms")
+
+
+class Measured:
+    """A quiet client's waits, and those of its twin at a server that nobody else uses."""
+
+    # A difference of the machine's making may be some times as large as what it does to the twin.
+    MACHINE = 3
+
+    def __init__(self, slack):
+        self.waits, self.twin = Waits(), Waits()
+        self.slack = slack
 
     def check(self, p99, longest):
-        """Prints them, and holds them to their bounds, in seconds of a server that is not sanitized."""
-        p99, longest = p99 * self.slack, longest * self.slack
-        found = self.share(0.99), self.seconds[-1]
-        print(f"# {len(self.seconds)} requests of a quiet client: median {1000 * self.share(0.5):.2f} ms, "
-              f"p99 {1000 * found[0]:.1f} ms, longest {1000 * found[1]:.1f} ms")
-        assert found[0] <= p99 and found[1] <= longest, f"bounds are p99 {p99} s, longest {longest} s"
+        """Prints them, and holds them to their bounds: seconds on a machine that does nothing else."""
+        print(f"# {len(self.waits.seconds)} requests of a quiet client: {self.waits}; of its twin: {self.twin}")
+        for share, bound in ((0.99, p99), (1, longest)):
+            bound = bound * self.slack + self.MACHINE * self.twin.share(share)
+            if self.waits.share(share) > bound:
+                raise TooSlow(f"more than {bound:.3f} s for {100 * share:.0f} of 100")
 
 
 class Quiet:
-    """A client with one small request at a time, a millisecond apart. It exists before the pressure does."""
+    """A client with one small request at a time, a millisecond apart. It exists before the pressure does. Its twin asks
+    another server at the same pace, and tells what a busy machine does to both."""
 
     def __init__(self, server):
-        self.connection = server.connect()
         self.slack = 4 if server.is_sanitized() else 1
-        self.connection.set("quiet", b"value")
+        self.other = process.Server(server.options, ["-t", "1"])
+        self.connection = server.connect()
+        self.twin = None
 
     def __enter__(self):
+        self.other.__enter__()
+        self.twin = self.other.connect()
+        for connection in (self.connection, self.twin):
+            connection.set("quiet", b"value")
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *failure):
         self.connection.close()
+        self.twin.close()
+        self.other.__exit__(*failure)
 
     def waits_while(self, goes_on):
-        """Its waits as long as goes_on() holds; at least one."""
-        waits = []
-        while not waits or goes_on():
-            start = time.monotonic()
-            assert self.connection.get("quiet") == b"value"
-            waits.append(time.monotonic() - start)
+        """The waits as long as goes_on() holds; at least one."""
+        measured = Measured(self.slack)
+        while not measured.waits.seconds or goes_on():
+            measured.waits.ask(self.connection)
+            measured.twin.ask(self.twin)
             time.sleep(0.001)
-        return Waits(waits, self.slack)
+        return measured
 
     def waits_for(self, seconds):
         end = time.monotonic() + seconds
@@ -84,19 +136,19 @@ class Load:
         self.processes = [fork.Process(target=function, args=arguments, daemon=True) for _ in range(processes)]
 
     def __enter__(self):
-        for process in self.processes:
-            process.start()
+        for worker in self.processes:
+            worker.start()
         return self
 
     def __exit__(self, *_):
-        for process in self.processes:
-            process.terminate()
-            process.join()
+        for worker in self.processes:
+            worker.terminate()
+            worker.join()
 
     def goes_on(self):
-        return any(process.is_alive() for process in self.processes)
+        return any(worker.is_alive() for worker in self.processes)
 
     def check(self):
         """Precondition: it has ended."""
-        codes = [process.exitcode for process in self.processes]
+        codes = [worker.exitcode for worker in self.processes]
         assert codes == [0] * len(codes), f"the load itself failed: {codes}"

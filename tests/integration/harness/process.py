@@ -61,6 +61,7 @@ class Server:
     """`with Server(options, flags=[...]) as server:` runs one server and checks at the end that it ended well."""
 
     def __init__(self, options, flags=(), unix=False, expect_exit=0, ready=None, udp=False):
+        self.options = options
         self.command = command_of(options)
         self.flags = list(flags)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ringcached-test-"))
