@@ -95,7 +95,8 @@ class Connection {
   virtual void become_watcher() = 0;
   // Output appended now is still sent. False once the connection has begun to close.
   virtual bool is_open() const { return true; }
-  // Other connections of this worker have work in this turn (fairness, see Next::kYield).
+  // Other connections of this worker have work in this turn, or may have some by now that nobody knows of
+  // because the turn has lasted long (fairness, see Next::kYield).
   virtual bool others_waiting() const = 0;
   // Unsent output is above the high-water mark: stop producing and return kBlocked.
   virtual bool output_blocked() const = 0;
@@ -301,6 +302,7 @@ struct NetworkStats {
   bool accepting = true;
   std::uint64_t receive_buffers = 0,
                 receive_buffer_bytes = 0;  // of all workers; bytes of all buffers together
+  std::uint64_t receive_buffers_free = 0;  // not holding input that is still to be served
   std::uint64_t receive_buffers_exhausted = 0;
   std::uint64_t receives_paused = 0, sends_short = 0, stale_completions = 0, accept_errors = 0;
   std::uint64_t handoff_retries = 0, output_blocks = 0, output_block_bytes = 0;

@@ -108,7 +108,7 @@ void ClientConnection::accept_input(const Completion& completion) {
   published_.set_receive_tick(progress_tick_);
   if (bytes == context_->buffers.buffer_bytes()) full_turn_ = context_->turn;
   input_.push(context_->buffers, id);
-  input_pending_ = true;
+  input_pending_ = fed_ = true;
   // Above high water no buffer is held: bytes that were under way when the receive was paused go to the tail.
   if (blocked_ || producing_) input_.spill(context_->buffers);
 }
@@ -118,7 +118,8 @@ void ClientConnection::on_receive_error(int error) {
     case ENOBUFS:
       context_->counters.receive_buffers_exhausted.add();
       if (receive_ != Receive::kPaused || lifetime_ == Lifetime::kClosing) return;
-      if (!is_starved()) context_->starved.push_back(*this);
+      // One that has had some is no longer waiting: it arms again once it has dealt with them.
+      if (!fed_ && !is_starved()) context_->starved.push_back(*this);
       return;
     case ECANCELED:
     case EINTR:
@@ -131,8 +132,17 @@ void ClientConnection::on_receive_error(int error) {
   }
 }
 
-void ClientConnection::feed() {
-  settle();
+bool ClientConnection::feed() {
+  const bool wanted = wants_receive();
+  if (wanted) arm_receive();
+  check_invariants();
+  return wanted;
+}
+
+// Kept input is shown first. A cancel still under way could hit the new operation, which has the same token.
+bool ClientConnection::wants_receive() const {
+  if (receive_ != Receive::kPaused || cancels_in_flight_ != 0) return false;
+  return lifetime_ == Lifetime::kOpen ? !blocked_ && !producing_ && !input_pending_ : lingering_;
 }
 
 void ClientConnection::update_receive() {
@@ -142,15 +152,16 @@ void ClientConnection::update_receive() {
     if (unwanted && cancels_in_flight_ == 0) cancel(Operation::kReceive);
     return;
   }
-  // Kept input is shown first. A cancel still under way could hit the new operation, which has the same
-  // token.
-  const bool wanted = lifetime_ == Lifetime::kOpen ? !blocked_ && !producing_ && !input_pending_ : lingering_;
-  if (wanted && !is_starved() && cancels_in_flight_ == 0) arm_receive();
+  if (!wants_receive() || is_starved()) return;
+  // Behind those that wait for a buffer: one that has just used up all of them would take them all again.
+  if (!context_->starved.empty()) return context_->starved.push_back(*this);
+  arm_receive();
 }
 
 void ClientConnection::arm_receive() {
   context_->ring.receive_multishot(descriptor_, token(Operation::kReceive));
   receive_ = Receive::kArmed;
+  fed_ = false;
   armed_turn_ = context_->turn;
   ++in_flight_;
 }

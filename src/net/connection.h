@@ -57,8 +57,8 @@ class ClientConnection final : public Connection,
   bool look_ahead();
   // Begins the send of everything pending, if none is in flight. Called when taken from the dirty list.
   void flush();
-  // Buffers may be available again. Called when taken from the starved list.
-  void feed();
+  // There is a buffer for it. Called when taken from the starved list; false if it has no use for one now.
+  bool feed();
   // Orderly end of the server: begins to drain if everything that had arrived before `stop_turn` was
   // answered. False if only another look at the kernel can tell.
   bool stop_if_served(std::uint32_t stop_turn);
@@ -87,7 +87,7 @@ class ClientConnection final : public Connection,
   unsigned listener_tag() const override { return listener().tag; }
   void become_watcher() override;
   bool is_open() const override { return lifetime_ == Lifetime::kOpen; }
-  bool others_waiting() const override { return !context_->ready.empty(); }
+  bool others_waiting() const override { return !context_->ready.empty() || context_->turn_is_long(); }
   bool output_blocked() const override { return unsent() > context_->options.output_high_water; }
 
  private:
@@ -120,6 +120,7 @@ class ClientConnection final : public Connection,
   void drain_begin(CloseReason reason);
   void linger_begin();
   void close_begin(CloseReason reason);
+  bool wants_receive() const;
   void update_receive();
   void arm_receive();
   void cancel(Operation operation);
@@ -146,6 +147,7 @@ class ClientConnection final : public Connection,
   bool producing_ : 1 = false;      // the handler makes output and is shown no input
   bool watcher_ : 1 = false;        // never idle
   bool lingering_ : 1 = false;      // write side shut down, peer's end of stream awaited
+  bool fed_ : 1 = false;            // got input since the receive was armed
   bool broken_ : 1 = false;         // the receive ended by an error
   bool silent_ : 1 = false;         // the send in flight completes only if it is not taken whole
   bool peer_slow_ : 1 = false;      // the last send was not taken whole

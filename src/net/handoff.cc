@@ -48,7 +48,7 @@ void HandoffSender::attempt(Pending pending) {
   ++pending.attempts;
   const HandoffPort& port = ports_[pending.worker];
   if (way_ == Handoff::kEventfd) {
-    if (!port.queue->push(pending.accepted)) return refused(pending);
+    if (!port.queue->push(pending.accepted)) return turned_down(pending);
     ++given_[pending.worker];
     ++delivered_[pending.worker];
     port.ring->wake();
@@ -74,7 +74,11 @@ void HandoffSender::on_post(const Completion& completion) {
     return;
   }
   --given_[pending.worker];
-  // The next worker at once, whatever its load, each of them once per round; then after a pause.
+  turned_down(pending);
+}
+
+// The next worker at once, whatever its load, each of them once per round; then after a pause.
+void HandoffSender::turned_down(Pending pending) {
   if (pending.attempts % ports_.size() != 0) {
     retries_.add();
     pending.worker = (pending.worker + 1) % static_cast<unsigned>(ports_.size());
@@ -84,7 +88,7 @@ void HandoffSender::on_post(const Completion& completion) {
 }
 
 void HandoffSender::refused(Pending pending) {
-  if (pending.attempts >= kAttemptsMax) return give_up(pending);
+  if (pending.attempts >= kRoundsMax * ports_.size()) return give_up(pending);
   retries_.add();
   waiting_.push_back(pending);
 }

@@ -90,8 +90,9 @@ class HandoffSender {
 
  private:
   static constexpr std::uint32_t kPostsMax = 65536;
-  // Attempts until a descriptor is given up: with retry() every 10 ms, more than a second without a taker.
-  static constexpr std::uint32_t kAttemptsMax = 256;
+  // How often every worker is tried until a descriptor is given up: with retry() every 10 ms, more than a
+  // second without a taker.
+  static constexpr std::size_t kRoundsMax = 128;
 
   struct Pending {
     AcceptedDescriptor accepted;
@@ -103,6 +104,7 @@ class HandoffSender {
   std::uint64_t load(unsigned worker) const;
   void place(Pending pending);
   void attempt(Pending pending);
+  void turned_down(Pending pending);
   void refused(Pending pending);
   void give_up(const Pending& pending);
 

@@ -333,6 +333,7 @@ NetworkStats NetworkImplementation::stats() const {
     stats.receives_paused += counters.receives_paused.get();
     stats.sends_short += counters.sends_short.get();
     stats.stale_completions += counters.stale_completions.get();
+    stats.receive_buffers_free += worker->receive_buffers_free();
     stats.output_blocks += worker->output_blocks();
     stats.datagrams_received += counters.datagrams_received.get();
     stats.datagrams_sent += counters.datagrams_sent.get();

@@ -5,15 +5,16 @@
 namespace ringcached::net {
 
 RecvBuffers::RecvBuffers(Ring& ring, unsigned count, unsigned buffer_bytes)
-    : ring_(ring), buffer_bytes_(buffer_bytes), with_kernel_(count), records_(count) {
+    : ring_(ring), buffer_bytes_(buffer_bytes), records_(count) {
   RC_CHECK(count < kNone);
   given_.reserve(count);
+  with_kernel_.set(count);
 }
 
 void RecvBuffers::lend(std::uint16_t id, std::uint32_t bytes) {
   RC_CHECK(valid(id) && !records_[id].lent && bytes <= buffer_bytes_);
   records_[id] = {0, bytes, kNone, true};
-  --with_kernel_;
+  with_kernel_.subtract();
 }
 
 void RecvBuffers::give(std::uint16_t id) {
@@ -25,7 +26,7 @@ void RecvBuffers::give(std::uint16_t id) {
 void RecvBuffers::flush() {
   if (given_.empty()) return;
   ring_.return_buffers(given_);
-  with_kernel_ += static_cast<unsigned>(given_.size());
+  with_kernel_.add(given_.size());
   given_.clear();
 }
 

@@ -42,8 +42,8 @@ class RecvBuffers {
   bool lent(std::uint16_t id) const { return records_[id].lent; }
   unsigned buffer_bytes() const { return buffer_bytes_; }
   unsigned count() const { return static_cast<unsigned>(records_.size()); }
-  // Buffers the kernel has, without those waiting for flush().
-  unsigned with_kernel() const { return with_kernel_; }
+  // Buffers the kernel has, without those waiting for flush(). Any thread.
+  unsigned with_kernel() const { return static_cast<unsigned>(with_kernel_.get()); }
 
  private:
   struct Record {
@@ -55,7 +55,7 @@ class RecvBuffers {
 
   Ring& ring_;
   const unsigned buffer_bytes_;
-  unsigned with_kernel_;
+  Counter with_kernel_;
   std::vector<Record> records_;
   std::vector<std::uint16_t> given_;
 };

@@ -18,6 +18,8 @@ constexpr std::size_t kCallsPerTurnMax = 512;
 constexpr std::size_t kLookaheadMax = 32;
 // Of a turn; more than these complete like any other. No memory is to be asked for where sends are begun.
 constexpr std::size_t kSilentSendsMax = 4096;
+// A timer that is later than this tells that the thread did not run.
+constexpr std::chrono::seconds kStandstill{1};
 // Slots beyond the limit on connections: those accepted in the moment the limit was reached.
 constexpr std::uint32_t kSpareSlots = 64;
 
@@ -35,7 +37,7 @@ Worker::Worker(unsigned index, const NetworkOptions& options, const Clock& clock
     : clock_(clock),
       connection_count_(connections),
       ring_(std::move(ring)),
-      context_(*ring_, options, index, listeners),
+      context_(*ring_, options, clock, index, listeners),
       connections_(options.connections_max + kSpareSlots),
       handler_(std::move(handler)),
       batch_(kBatch),
@@ -97,7 +99,9 @@ void Worker::submit_and_wait() {
     RC_CHECK(is_transient(ring_->submit_and_wait(0, kNoWait)));
     handler_->on_submitted();
   }
-  const bool busy = again_ || !context_.ready.empty();
+  // Those for whom there was no buffer in the last turn shall not wait for an event that feeds them.
+  const bool feeding = !context_.starved.empty() && context_.buffers.with_kernel() > 0;
+  const bool busy = again_ || feeding || !context_.ready.empty();
   const int result = busy ? ring_->submit_and_wait(0, kNoWait) : ring_->submit_and_wait(1, kWaitForever);
   RC_CHECK(is_transient(result));
 }
@@ -220,8 +224,7 @@ void Worker::on_wake() {
 void Worker::on_timer() {
   ring_->timeout(context_.options.tick, make_token(Operation::kTimer));
   const std::uint64_t now_ns = clock_.monotonic_ns();
-  const auto tick_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(context_.options.tick).count());
-  const auto tick = static_cast<std::uint32_t>((now_ns - start_ns_) / tick_ns);
+  const std::uint32_t tick = tick_at(now_ns);
   tick_.store(tick, std::memory_order_relaxed);
   context_.wheel.advance(tick,
                          [](IdleWheel::Entry& entry) { static_cast<ClientConnection&>(entry).on_due(); });
@@ -230,6 +233,17 @@ void Worker::on_timer() {
   if (datagram_handler_ != nullptr) datagram_handler_->on_tick();
   handler_->on_tick();
   if (context_.stopping && now_ns >= stop_deadline_ns_) force_close_all();
+}
+
+// Time in which this thread did not run (a stopped process, a suspended machine) is nobody's idleness: what
+// clients sent meanwhile has not been seen.
+std::uint32_t Worker::tick_at(std::uint64_t now_ns) {
+  const auto tick_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(context_.options.tick).count());
+  const auto elapsed = static_cast<std::uint32_t>((now_ns - start_ns_) / tick_ns) - ticks_missed_;
+  const std::uint32_t passed = elapsed - context_.wheel.now();
+  if (passed <= context_.ticks(kStandstill) + 1) return elapsed;
+  ticks_missed_ += passed - 1;
+  return context_.wheel.now() + 1;
 }
 
 // --- The turn's work
@@ -258,7 +272,8 @@ void Worker::run_rounds() {
     ClientConnection& connection = context_.ready.front();
     if (!connection.served_in(context_.turn)) {
       ++connections;
-    } else if (calls >= std::min(connections * kCallsPerConnection, kCallsPerTurnMax)) {
+    } else if (calls >= std::min(connections * kCallsPerConnection, kCallsPerTurnMax) ||
+               context_.turn_is_long()) {
       return;
     }
     ++calls;
@@ -275,11 +290,10 @@ void Worker::flush_sends() {
 
 void Worker::recycle_buffers() {
   context_.buffers.flush();
-  // No more of the waiting than there are buffers: the others would only be turned away again.
+  // No more of the waiting in a turn than there are buffers: the others would only be turned away again.
   unsigned free = context_.buffers.with_kernel();
   while (free > 0 && !context_.starved.empty()) {
-    --free;
-    context_.starved.pop_front().feed();
+    if (context_.starved.pop_front().feed()) --free;
   }
   for (const auto& socket : datagram_sockets_) socket->feed();
 }

@@ -1,7 +1,8 @@
 // One worker: a ring, its receive buffers, any number of connections, and a socket for each UDP address,
 // driven turn by turn.
 //
-//   turn:  wait (one submit_and_wait) -> reap all completions -> dispatch each to its connection
+//   turn:  wait (one submit_and_wait) -> on_turn_begin -> reap all completions -> dispatch each to its
+//   connection
 //          -> rounds: every connection with input is shown it, those that yield again and again behind the
 //          others
 //          -> on_turn -> one send per connection with output -> release ended connections -> return buffers
@@ -55,6 +56,7 @@ class Worker {
   unsigned index() const { return context_.index; }
   HandoffPort port() { return {ring_.get(), &queue_, &context_.counters.connections_closed}; }
   const WorkerCounters& counters() const { return context_.counters; }
+  unsigned receive_buffers_free() const { return context_.buffers.with_kernel(); }
   std::uint64_t output_blocks() const { return context_.output.blocks.blocks(); }
   std::uint32_t connection_structures() const { return connections_.built(); }
   // The time of PublishedConnection::Snapshot::receive_tick.
@@ -94,6 +96,7 @@ class Worker {
   void turn_away(int descriptor);
   void on_wake();
   void on_timer();
+  std::uint32_t tick_at(std::uint64_t now_ns);
   std::size_t look_ahead();
   void run_rounds();
   void flush_sends();
@@ -119,6 +122,7 @@ class Worker {
   bool submit_apart_ = false;  // as on_turn_end wants it
   std::uint64_t stop_deadline_ns_ = 0;
   std::uint32_t stop_turn_ = 0;
+  std::uint32_t ticks_missed_ = 0;
   std::atomic<std::uint32_t> tick_{0};
   static constexpr std::uint64_t kNotStopping = ~std::uint64_t{0};
   std::atomic<std::uint64_t> stop_descriptors_{kNotStopping};

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/intrusive_list.h"
 #include "net/idle_wheel.h"
@@ -43,9 +44,10 @@ struct ListenerInfo {
 };
 
 struct WorkerContext {
-  WorkerContext(Ring& ring_in, const NetworkOptions& options_in, unsigned index_in,
+  WorkerContext(Ring& ring_in, const NetworkOptions& options_in, const Clock& clock_in, unsigned index_in,
                 std::span<const ListenerInfo> listeners_in)
       : ring(ring_in),
+        clock(clock_in),
         options(options_in),
         index(index_in),
         listeners(listeners_in),
@@ -56,7 +58,20 @@ struct WorkerContext {
     return static_cast<std::uint32_t>((time + options.tick - std::chrono::milliseconds(1)) / options.tick);
   }
 
+  // Others may wait in the ring, which nobody has looked at for a while. Asked once for a share of requests
+  // at most; a turn begins to count when it is first asked.
+  bool turn_is_long() {
+    constexpr std::uint64_t kLongTurnNs = 1'000'000;
+    const std::uint64_t now_ns = clock.monotonic_ns();
+    if (timed_turn != turn) {
+      timed_turn = turn;
+      timed_since_ns = now_ns;
+    }
+    return now_ns - timed_since_ns >= kLongTurnNs;
+  }
+
   Ring& ring;
+  const Clock& clock;
   const NetworkOptions& options;
   const unsigned index;
   const std::span<const ListenerInfo> listeners;
@@ -65,7 +80,8 @@ struct WorkerContext {
   IntrusiveList<ClientConnection, ReadyTag> ready;
   // Connections with nothing in flight any more, to be released at the end of the turn.
   IntrusiveList<ClientConnection, ReadyTag> ended;
-  // Connections whose receive ended for want of buffers, longest waiting first.
+  // Connections whose receive ended for want of buffers, or would begin while others wait; longest waiting
+  // first.
   IntrusiveList<ClientConnection, StarvedTag> starved;
   RecvBuffers buffers;
   OutputPool output;
@@ -73,6 +89,8 @@ struct WorkerContext {
   // Connections with a silent send in flight; as many as there was room for at first.
   std::vector<ClientConnection*> silent_senders;
   std::uint32_t turn = 0;
+  std::uint32_t timed_turn = 0;
+  std::uint64_t timed_since_ns = 0;  // valid if timed_turn is this turn
   bool stopping = false;
   WorkerCounters counters;
 };

@@ -120,7 +120,11 @@ constexpr Row kConnectionRows[] = {
     state("response_obj_bytes", [](const Snapshot& s) { return s.network.output_block_bytes; }),
     state("read_buf_count", [](const Snapshot& s) { return s.network.receive_buffers; }),
     state("read_buf_bytes", [](const Snapshot& s) { return s.network.receive_buffer_bytes; }),
-    state("read_buf_bytes_free", [](const Snapshot& s) { return s.network.receive_buffer_bytes; }),
+    state("read_buf_bytes_free",
+          [](const Snapshot& s) {
+            const std::uint64_t each = s.config->io.receive_buffer_bytes;
+            return s.network.receive_buffers_free * each;
+          }),
     constant_zero("read_buf_oom"),
     // Descriptors of the server itself: standard streams, one ring and one eventfd per thread, the signal
     // descriptor.

@@ -34,8 +34,7 @@ void Worker::on_lookahead_end() {
 
 void Worker::on_turn_begin() {
   context_->latency.begin_turn();
-  // Before the first request is looked at: the sleep may have been long (a stopped process, a clock that
-  // leapt).
+  // However long the thread has slept, or was kept from running, requests are served by the time they are read.
   server_.clock.tick();
   flush_if_due(*context_);
 }

@@ -22,9 +22,9 @@ class Worker final : public WorkerHandler {
   std::unique_ptr<DatagramHandler> make_datagram_handler() override;
   void on_close(Connection& connection, CloseReason reason) override;
   void on_lookahead_end() override;
+  void on_turn_begin() override;
   bool on_turn() override;
   void on_tick() override;
-  void on_turn_begin() override;
   bool on_turn_end() override;
   void on_submitted() override;
 

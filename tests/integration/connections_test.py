@@ -2,37 +2,18 @@
 
 import os
 import random
-import resource
 import socket
 import struct
 import time
 
 from harness import process, tap, wire
 from harness.patience import patient
+from harness.pressure import alive, settle
 
 suite = tap.Suite()
 
 # Connections of these tests' own that may be open while the limit is probed.
 LIMIT = 20
-
-
-def alive(server):
-    """Another client is served, now."""
-    with server.connect() as connection:
-        assert connection.set("probe", b"value") == "STORED"
-        assert connection.get("probe") == b"value"
-
-
-def descriptors(server):
-    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
-
-
-def settle(read, highest, what, seconds=10):
-    """Waits until read() is at most `highest`: the server closes after the client has seen the end."""
-    deadline = time.monotonic() + patient(seconds)
-    while (value := read()) > highest:
-        assert time.monotonic() < deadline, f"{what} is {value}, more than {highest}"
-        time.sleep(0.02)
 
 
 @suite.test("checklist 26, connection limit: the refusal line, its counters, and room again afterwards")
@@ -131,31 +112,6 @@ def connection_limit_slow(options):
         control.close()
 
 
-@suite.test("out of descriptors: the server waits without spinning, and recovers")
-def descriptor_limit(options):
-    with process.Server(options, ["-t", "1", "-c", "1000"]) as server:
-        alive(server)
-        # Room for ten more; the server was started with enough and cannot know.
-        limit = descriptors(server) + 10
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
-        held = [server.connect() for _ in range(40)]
-        time.sleep(0.3)
-        before = cpu_seconds(server)
-        time.sleep(1.0)
-        used = cpu_seconds(server) - before
-        assert used < 0.5, f"{used:.2f} s of CPU in one second at the descriptor limit"
-        for connection in held:
-            connection.close()
-        time.sleep(0.5)
-        alive(server)
-
-
-def cpu_seconds(server):
-    with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(") ", 1)[1].split(" ")
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @suite.test("half-close: everything asked before the end is answered")
 def half_close(options):
     with process.Server(options) as server, server.connect() as connection:
@@ -180,35 +136,6 @@ def slow_bytes(options):
         assert slow.line() == b"VALUE slow 5 10"
 
 
-@suite.test("a client that never reads costs bounded memory, and delays nobody")
-def never_reads(options):
-    with process.Server(options, ["-t", "1", "-m", "64"]) as server:
-        value = b"z" * 1_000_000
-        with server.connect() as writer:
-            assert writer.set("big", value) == "STORED"
-        alive(server)
-        before = server.resident_kib()
-        silent = [server.connect(receive_buffer_bytes=4096) for _ in range(4)]
-        for connection in silent:
-            # Each asks for about 1 GB.
-            connection.send(b"get big\r\n" * 1000)
-        for _ in range(20):
-            alive(server)
-            time.sleep(0.02)
-        grown = server.resident_kib() - before
-        # Four connections may each hold their high-water mark and a value; nothing near what they asked for.
-        assert grown < 64 * 1024, f"{grown} KiB more resident memory"
-        # A late reader still gets the right bytes.
-        assert silent[0].line() == b"VALUE big 0 1000000"
-        assert silent[0].take(1_000_002) == value + b"\r\n"
-        assert silent[0].line() == b"END"
-        for connection in silent:
-            connection.close()
-        alive(server)
-        with server.connect() as reader:
-            assert reader.get("big") == value
-
-
 @suite.test("a client that never reads, asking for small values without end, is paused")
 def never_reads_small(options):
     with process.Server(options, ["-t", "1"]) as server, server.connect(receive_buffer_bytes=4096) as silent:
@@ -231,7 +158,7 @@ def never_reads_small(options):
 def early_disconnects(options):
     with process.Server(options) as server:
         alive(server)
-        baseline = descriptors(server)
+        baseline = server.descriptors()
         requests = (b"get key\r\n", b"set key 0 0 20\r\n01234567890123456789\r\n", b"incr n 1\r\n", b"stats\r\n",
                     b"set key 0 0 2000000\r\n" + b"x" * 100, b"get " + b"k" * 3000)
         for request in requests:
@@ -243,7 +170,7 @@ def early_disconnects(options):
                         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     connection.close()
         alive(server)
-        settle(lambda: descriptors(server), baseline, "the number of open descriptors")
+        settle(server.descriptors, baseline, "the number of open descriptors")
 
 
 @suite.test("disconnects in the middle of large answers")
@@ -252,7 +179,7 @@ def disconnect_while_sending(options):
         with server.connect() as writer:
             assert writer.set("big", b"q" * 900_000) == "STORED"
         alive(server)
-        baseline = descriptors(server)
+        baseline = server.descriptors()
         for round_number in range(40):
             connection = server.connect(receive_buffer_bytes=4096)
             connection.send(b"get big\r\n" * 50)
@@ -261,7 +188,7 @@ def disconnect_while_sending(options):
                 connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
         alive(server)
-        settle(lambda: descriptors(server), baseline, "the number of open descriptors")
+        settle(server.descriptors, baseline, "the number of open descriptors")
 
 
 @suite.test("values cut into pieces at every point are stored whole")
@@ -384,24 +311,6 @@ def fairness(options):
         assert received > 0
         # Starved it would wait for the other's whole backlog, every time; one long wait may be a busy machine's.
         assert waits[180] < 0.5 and waits[-1] < 10, "a client was starved"
-
-
-@suite.test("connection churn: thousands of short connections leave nothing behind")
-def churn(options):
-    with process.Server(options) as server:
-        alive(server)
-        baseline = descriptors(server)
-        for number in range(3000):
-            with server.connect() as connection:
-                if number % 3 == 0:
-                    connection.send(b"get key\r\n")
-                if number % 30 == 0:
-                    assert connection.request("version")
-        alive(server)
-        settle(lambda: descriptors(server), baseline, "the number of open descriptors")
-        with server.connect() as control:
-            settle(lambda: int(control.stats()["curr_connections"]), 2, "curr_connections")
-            assert int(control.stats()["total_connections"]) >= 3000
 
 
 @suite.test("a multiget naming one key 100000 times, unread for a while")

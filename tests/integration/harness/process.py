@@ -62,6 +62,7 @@ class Server:
     """`with Server(options, flags=[...]) as server:` runs one server and checks at the end that it ended well."""
 
     def __init__(self, options, flags=(), unix=False, expect_exit=0, ready=None, udp=False):
+        self.options = options
         self.command = command_of(options)
         self.flags = list(flags)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ringcached-test-"))
@@ -160,6 +161,15 @@ class Server:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
         raise ServerFailure("the process has no resident memory: is it gone?")
+
+    def descriptors(self):
+        """How many the process has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def is_sanitized(self):
+        """Such a server is slow and needs memory of its own: figures hold for the real one only."""
+        maps = pathlib.Path(f"/proc/{self.process.pid}/maps").read_text(errors="replace")
+        return "libasan" in maps or "libtsan" in maps
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)

@@ -42,7 +42,7 @@ class Suite:
         self._tests.append((name, function, seconds))
 
     def run(self, options):
-        chosen = [entry for entry in self._tests if options.only in entry[0]]
+        chosen = [entry for entry in self._tests if any(part in entry[0] for part in options.only.split("|"))]
         print("TAP version 13", flush=True)
         print(f"1..{len(chosen)}", flush=True)
         failures = 0
@@ -92,7 +92,8 @@ def parser(description):
     arguments.add_argument("--server-flags", default="", help="more flags for every start of it")
     arguments.add_argument("--dialect", choices=("18", "45", "rc"), default="rc",
                            help="whose answers to expect: memcached up to 1.6.39 (18), from 1.6.40 on (45), ringcached (rc)")
-    arguments.add_argument("--only", default="", help="run the tests whose name contains this")
+    arguments.add_argument("--only", default="",
+                           help="run the tests whose name contains this, or one of several texts with | between them")
     return arguments
 
 
