@@ -11,6 +11,8 @@ namespace {
 constexpr double kWindowPagesMin = 8;
 constexpr double kFarApart = 4;
 constexpr double kNothing = 1e-9;
+// Of a page of another arena that is emptied for this one.
+constexpr unsigned kChunksPerAllocation = 128;
 
 }  // namespace
 
@@ -58,9 +60,11 @@ void Balancer::before_allocation(ThreadState& thread) {
   }
   const double age = age_of(thread, thread.id);
   const double wanted = age_max * core.balance.ratio.load(std::memory_order_relaxed);
-  const bool moved = age < wanted && core.arenas[oldest]->give_page(Arena::kAnyClass);
-  if (moved) thread.ledger.counters.pages_moved.add();
-  thread.arena->hurry(moved && age * kFarApart < wanted);
+  Arena::PageStep step = Arena::PageStep::kNone;
+  if (age < wanted) step = core.arenas[oldest]->give_page(Arena::kAnyClass, kChunksPerAllocation);
+  if (step == Arena::PageStep::kGone) thread.ledger.counters.pages_moved.add();
+  thread.arena->hurry(step == Arena::PageStep::kUnderWay ||
+                      (step == Arena::PageStep::kGone && age * kFarApart < wanted));
 }
 
 }  // namespace ringcached::store

@@ -273,6 +273,10 @@ class StoreThread {
   // memory of expired and flushed items is left to eviction. `observer` may be null.
   bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true,
                 MaintenanceObserver* observer = nullptr);
+  // The part of maintain() that should not wait: emptying the page that allocations of this thread want, if
+  // any, a step of 512 chunks. For every turn; costs a load when there is nothing to do. True if more is
+  // waiting.
+  bool step_page(MaintenanceObserver* observer = nullptr);
   // The reaping of the next calls of maintain() looks at every item of these classes in this thread's memory,
   // whether something there is known to have expired or not. crawling() until that is done.
   void crawl(const SlabClassSet& classes);
@@ -418,10 +422,11 @@ class Store {
 
   // Takes a page from one class, evicting what is in it, and gives it to another, in the same arena.
   // kFreePages for either means the pages that belong to no class; kAnyClass as `from` means the class that
-  // can spare one most easily. A class keeps its last page. Work: as Arena::give_page. kNoSpare also when no
-  // page of the class can be emptied now, or ever (evict == false).
+  // can spare one most easily. A class keeps its last page. kNoSpare also when no page of the class can be
+  // emptied now, or ever (evict == false). A page of more than 512 chunks is emptied in steps by maintain()
+  // of the arena's thread; until it has gone there is no other move in that arena (kBusy).
   static constexpr int kAnyClass = -1, kFreePages = 0;
-  enum class PageMove : std::uint8_t { kMoved, kSame, kBadClass, kNoSpare };
+  enum class PageMove : std::uint8_t { kMoved, kSame, kBadClass, kNoSpare, kBusy };
   PageMove move_page(StoreThread& thread, int from, int to);
   // Whether pages move between classes by themselves (with Options::slab_reassign). Any thread.
   void set_automove(bool on);

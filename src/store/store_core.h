@@ -46,6 +46,7 @@ class alignas(64) ArenaOwner final : public ItemOwner {
  public:
   ArenaOwner(StoreCore& core, unsigned arena) : core_(core), arena_(arena) {}
   Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) override;
+  void expect_eviction(ChunkAddress chunk) override;
   ChunkAddress head_of(ChunkAddress part) override;
   void free_elsewhere(ChunkAddress chunk) override;
   bool was_used(ChunkAddress chunk, bool clear) override;

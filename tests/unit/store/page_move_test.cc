@@ -110,6 +110,30 @@ TEST_SUITE("store page moves") {
     CHECK(s.store->stats().items == 10);
   }
 
+  TEST_CASE("a page of many chunks leaves in steps, and is not refilled meanwhile") {
+    StoreFixture s(small_store());
+    const unsigned large = fill(s, kLargeBytes, 10, "l");
+    const unsigned tiny = fill(s, 1, 20000, "t");
+    REQUIRE(s.store->class_stats(tiny).chunks_per_page > 2048);
+    const std::uint64_t before = pages(s, tiny), large_before = pages(s, large);
+    const auto move = [&] {
+      return s.store->move_page(*s.thread, static_cast<int>(tiny), static_cast<int>(large));
+    };
+    CHECK(move() == PageMove::kMoved);
+    CHECK(move() == PageMove::kBusy);
+    CHECK(pages(s, tiny) == before);
+    unsigned steps = 0, stored = 0;
+    while (pages(s, large) == large_before) {
+      s.thread->maintain(s.now, 1, false);
+      CHECK(s.set("n" + std::to_string(++stored), "v") == store::StoreResult::kStored);
+      REQUIRE(++steps < 64);
+    }
+    CHECK(steps > 2);  // of 512 chunks; the emptiest page was chosen
+    CHECK(s.store->class_stats(large).chunks_free >= s.store->class_stats(large).chunks_per_page);
+    for (unsigned i = 1; i <= stored; ++i) CHECK(s.get("n" + std::to_string(i)) == "v");
+    CHECK(move() == PageMove::kMoved);
+  }
+
   TEST_CASE("without eviction no page with items moves") {
     store::Options options = small_store();
     options.evict = false;
