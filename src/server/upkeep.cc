@@ -52,7 +52,7 @@ bool Upkeep::on_turn(WorkerContext& worker) {
   join_crawl(worker);
   Timing timing(worker.latency);
   // A page that is wanted does not wait for the next tick.
-  if (!waiting_) return worker.thread.step_page(&timing);
+  if (!waiting_) return worker.thread.end_turn(&timing);
   if (std::exchange(ticked_, false)) report_own_page_moves(worker, page_moves_told_);
   const bool reap = crawling_ || worker.server.live.crawler.load(std::memory_order_relaxed);
   const BackgroundFigures before = background_figures(worker);

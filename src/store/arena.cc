@@ -215,6 +215,14 @@ Arena::PageStep Arena::give_page(unsigned slab_class, unsigned chunks_max) {
   return step;
 }
 
+Arena::PageStep Arena::ask_for_page() {
+  Impl::Leaving to_pool(impl_->pool);
+  // The owner may be emptying a page, and be interrupted in that.
+  const std::unique_lock guard(impl_->lock, std::try_to_lock);
+  if (guard && impl_->reserve_count != 0) return impl_->give_page(kAnyClass, kToPool, 0, to_pool);
+  return impl_->page_asked.exchange(true, std::memory_order_relaxed) ? PageStep::kUnderWay : PageStep::kGone;
+}
+
 Arena::PageStep Arena::move_page(unsigned from, unsigned to) {
   Impl::Leaving to_pool(impl_->pool);
   const std::lock_guard guard(impl_->lock);
@@ -233,7 +241,8 @@ bool Arena::step_page() {
 }
 
 bool Arena::wants_page_step() const {
-  return impl_->page_work.load(std::memory_order_relaxed);
+  return impl_->page_work.load(std::memory_order_relaxed) ||
+         impl_->page_asked.load(std::memory_order_relaxed);
 }
 
 bool Arena::add_page(unsigned slab_class) {

@@ -153,11 +153,27 @@ unsigned Arena::Impl::emptying_step(unsigned from, unsigned to) const {
                     kStepMax);
 }
 
+unsigned Arena::Impl::take_credit(unsigned chunks) {
+  const unsigned left = credit.load(std::memory_order_relaxed);
+  const unsigned taken = std::min(left, chunks);
+  credit.store(left - taken, std::memory_order_relaxed);
+  return taken;
+}
+
+void Arena::end_turn() {
+  impl_->turns.store(impl_->turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  impl_->credit.store(kChunksPerTurn, std::memory_order_relaxed);
+}
+
+std::uint32_t Arena::turns() const {
+  return impl_->turns.load(std::memory_order_relaxed);
+}
+
 // Makes a page of another class leave for this one, or goes on with it.
 void Arena::Impl::take_less_used_page(unsigned number, Leaving& leaving) {
   const BalanceSettings* const balance = options.balance;
   if (departure.lane != nullptr) {
-    if (departure.to == number) step_leaving(emptying_step(departure.from, number), leaving);
+    if (departure.to == number) step_leaving(take_credit(emptying_step(departure.from, number)), leaving);
     return;
   }
   if (balance == nullptr || !options.evict || !balance->on.load(std::memory_order_relaxed)) return;
@@ -179,7 +195,7 @@ void Arena::Impl::take_less_used_page(unsigned number, Leaving& leaving) {
   if (!begin_leaving_of(giver, number, &wanted)) return;
   departure.by_itself = true;
   departure.far_apart = far_apart;
-  step_leaving(kEmptyingStep, leaving);
+  step_leaving(take_credit(kEmptyingStep), leaving);
 }
 
 std::uint64_t Arena::bytes_gained() const {

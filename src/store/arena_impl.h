@@ -109,6 +109,7 @@ struct Arena::Impl {
   std::uint32_t least_used_page(Lane& lane, const double* worth_max);
   unsigned giver_for(unsigned taker) const;
   void take_less_used_page(unsigned slab_class, Leaving& leaving);
+  unsigned take_credit(unsigned chunks);
   unsigned emptying_step(unsigned from, unsigned to) const;
   bool evict_in(unsigned slab_class);
   bool blocked_page(const Lane& lane, std::uint32_t slot) const;
@@ -125,6 +126,7 @@ struct Arena::Impl {
   void step_page(Leaving& to_pool);
   PageId page_at_once();
   void want_reserve();
+  std::size_t reserve_size() const;
   void abandon_leaving();
   void note_page_work();
   void expect_evictions(const Lane& lane, std::uint32_t slot, std::uint32_t first);
@@ -152,8 +154,14 @@ struct Arena::Impl {
   PageMoveStats moves;
   unsigned page_came_from = 0;  // class of the page taken last
   Departure departure;
-  PageId reserve = kNoPage;  // an emptied page of no class, for page_at_once()
-  unsigned reserve_from = 0;
+  // Emptied pages of no class, for page_at_once().
+  static constexpr std::size_t kReserveMax = 8;
+  struct Emptied {
+    PageId page = kNoPage;
+    unsigned from = 0;  // class
+  };
+  std::array<Emptied, kReserveMax> reserve;
+  std::size_t reserve_count = 0;
   bool reserve_wanted = false;
   std::uint64_t reserve_not_before = 0;  // gained_bytes
   std::uint64_t lane_choice = 0;
@@ -166,7 +174,9 @@ struct Arena::Impl {
   // Read without the lock.
   std::atomic<std::uint64_t> gained_bytes{0};
   std::atomic<std::size_t> pages_held{0};
-  std::atomic<bool> is_short{false}, in_hurry{false}, page_work{false};
+  std::atomic<bool> is_short{false}, in_hurry{false}, page_work{false}, page_asked{false};
+  std::atomic<std::uint32_t> turns{0};
+  std::atomic<unsigned> credit{kChunksPerTurn};  // chunks that allocations may still look at in this turn
 };
 
 }  // namespace ringcached::store

@@ -14,8 +14,8 @@ constexpr unsigned kVictimClasses = 3;
 constexpr unsigned kVictimPages = 4;
 // Items of a page that is emptied are asked for so many at a time: their buckets lie anywhere in the index.
 constexpr std::uint32_t kEmptyingBatch = 32;
-// An arena of fewer pages keeps none in reserve.
-constexpr std::size_t kReserveFromPages = 64;
+// One page of so many is kept in reserve.
+constexpr std::size_t kPagesPerReserved = 64;
 
 // The state word of a chunk that may be another arena's and change hands at this moment.
 #if defined(__clang__) || defined(__GNUC__)
@@ -130,9 +130,9 @@ bool Arena::Impl::begin_leaving(unsigned number, unsigned to) {
 
 // A page that has left for what it left for.
 void Arena::Impl::arrive(const Departure& departed, PageId page, Leaving& to_pool) {
-  if (departed.to == kToReserve && reserve == kNoPage) {
-    reserve = page;
-    reserve_from = departed.from;
+  if (departed.to == kToReserve && reserve_count < reserve_size()) {
+    reserve[reserve_count++] = {page, departed.from};
+    want_reserve();
     return;
   }
   if (departed.to == kToPool || departed.to == kToReserve || !attach(departed.to, page)) {
@@ -169,8 +169,8 @@ void Arena::Impl::abandon_leaving() {
 }
 
 Arena::PageStep Arena::Impl::give_page(unsigned from, unsigned to, unsigned chunks_max, Leaving& to_pool) {
-  if (to == kToPool && from == kAnyClass && reserve != kNoPage) {
-    to_pool.add(std::exchange(reserve, kNoPage));
+  if (to == kToPool && from == kAnyClass && reserve_count != 0) {
+    to_pool.add(reserve[--reserve_count].page);
     return PageStep::kGone;
   }
   if (departure.lane != nullptr) return step_leaving(chunks_max, to_pool);
@@ -186,18 +186,29 @@ Arena::PageStep Arena::Impl::give_page(unsigned from, unsigned to, unsigned chun
 // What is due between turns.
 void Arena::Impl::step_page(Leaving& to_pool) {
   const bool memory_is_short = pool.pages_free() == 0;
-  if (reserve != kNoPage && !memory_is_short) to_pool.add(std::exchange(reserve, kNoPage));
+  while (reserve_count != 0 && !memory_is_short) to_pool.add(reserve[--reserve_count].page);
   if (departure.lane != nullptr) {
     step_leaving(kEmptyingStep, to_pool);
     return;
   }
-  if (!std::exchange(reserve_wanted, false) || reserve != kNoPage || !memory_is_short) return;
+  if (page_asked.exchange(false, std::memory_order_relaxed)) {
+    give_page(kAnyClass, kToPool, kEmptyingStep, to_pool);
+    want_reserve();
+    return;
+  }
+  if (!std::exchange(reserve_wanted, false) || reserve_count >= reserve_size() || !memory_is_short) return;
+  const bool begun = begin_leaving(kAnyClass, kToReserve);
+  if (begun && step_leaving(kEmptyingStep, to_pool) != PageStep::kNone) return;
   reserve_not_before = gained_bytes.load(std::memory_order_relaxed) + kPageBytes;
-  if (begin_leaving(kAnyClass, kToReserve)) step_leaving(kEmptyingStep, to_pool);
 }
 
+std::size_t Arena::Impl::reserve_size() const {
+  return std::min(page_count / kPagesPerReserved, kReserveMax);
+}
+
+// There is pressure.
 void Arena::Impl::want_reserve() {
-  if (!options.evict || reserve != kNoPage || page_count < kReserveFromPages) return;
+  if (!options.evict || reserve_count >= reserve_size()) return;
   if (gained_bytes.load(std::memory_order_relaxed) >= reserve_not_before) reserve_wanted = true;
 }
 
@@ -285,13 +296,13 @@ PageId Arena::Impl::finish_leaving() {
 PageId Arena::Impl::page_at_once() {
   drain_remote(~0U, nullptr);
   PageId page = kNoPage;
-  if (reserve != kNoPage) {
-    page_came_from = reserve_from;
-    page = std::exchange(reserve, kNoPage);
+  if (reserve_count != 0) {
+    const Emptied& emptied = reserve[--reserve_count];
+    page_came_from = emptied.from;
+    page = emptied.page;
   } else if (departure.lane != nullptr) {
     page = finish_leaving();
   }
-  reserve_not_before = 0;
   want_reserve();
   return page != kNoPage ? page : take_page();
 }

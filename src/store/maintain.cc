@@ -32,6 +32,8 @@ bool part(Maintenance which, MaintenanceObserver* observer, Work work) {
 
 bool move_pages(StoreCore& core, ThreadState& thread) {
   core.free_limbo(thread);
+  thread.arena->end_turn();
+  thread.balancer.end_turn();
   const bool leaving = thread.arena->step_page();
   return leaving || shrink(core, thread);
 }
@@ -54,8 +56,10 @@ bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap, Mai
          more;
 }
 
-bool StoreThread::step_page(MaintenanceObserver* observer) {
+bool StoreThread::end_turn(MaintenanceObserver* observer) {
   Arena& arena = *impl_->arena;
+  arena.end_turn();
+  impl_->balancer.end_turn();
   return arena.wants_page_step() && part(Maintenance::kPages, observer, [&] { return arena.step_page(); });
 }
 

@@ -273,10 +273,10 @@ class StoreThread {
   // memory of expired and flushed items is left to eviction. `observer` may be null.
   bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true,
                 MaintenanceObserver* observer = nullptr);
-  // The part of maintain() that should not wait: emptying the page that allocations of this thread want, if
-  // any, a step of 512 chunks. For every turn; costs a load when there is nothing to do. True if more is
-  // waiting.
-  bool step_page(MaintenanceObserver* observer = nullptr);
+  // The part of maintain() that should not wait, for every turn without maintain(): lets allocations do a
+  // turn's worth of work in passing again, and empties the page that they want, if any, a step of 512 chunks.
+  // Cheap when there is nothing to do. True if more is waiting.
+  bool end_turn(MaintenanceObserver* observer = nullptr);
   // The reaping of the next calls of maintain() looks at every item of these classes in this thread's memory,
   // whether something there is known to have expired or not. crawling() until that is done.
   void crawl(const SlabClassSet& classes);
