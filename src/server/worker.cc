@@ -46,9 +46,9 @@ void Worker::on_submitted() {
 
 bool Worker::on_turn() {
   if (context_->latency.millisecond_passed()) server_.clock.tick();
-  flush_if_due(*context_);
+  const bool flush_waiting = flush_if_due(*context_);
   const bool maintenance_waiting = upkeep_.on_turn(*context_);
-  return serve_watchers(*context_) || maintenance_waiting;
+  return serve_watchers(*context_) || maintenance_waiting || flush_waiting;
 }
 
 void Worker::on_tick() {

@@ -16,6 +16,8 @@ constexpr unsigned kVictimPages = 4;
 constexpr std::uint32_t kEmptyingBatch = 32;
 // One page of so many is kept in reserve.
 constexpr std::size_t kPagesPerReserved = 64;
+// So many free pages of the pool are no page on its way from one arena to another: memory is no longer short.
+constexpr std::size_t kFreeAgain = 16;
 
 // The state word of a chunk that may be another arena's and change hands at this moment.
 #if defined(__clang__) || defined(__GNUC__)
@@ -130,7 +132,7 @@ bool Arena::Impl::begin_leaving(unsigned number, unsigned to) {
 
 // A page that has left for what it left for.
 void Arena::Impl::arrive(const Departure& departed, PageId page, Leaving& to_pool) {
-  if (departed.to == kToReserve && reserve_count < reserve_size()) {
+  if (departed.to == kToReserve && reserve_count < kReserveMax) {
     reserve[reserve_count++] = {page, departed.from};
     want_reserve();
     return;
@@ -185,8 +187,8 @@ Arena::PageStep Arena::Impl::give_page(unsigned from, unsigned to, unsigned chun
 
 // What is due between turns.
 void Arena::Impl::step_page(Leaving& to_pool) {
-  const bool memory_is_short = pool.pages_free() == 0;
-  while (reserve_count != 0 && !memory_is_short) to_pool.add(reserve[--reserve_count].page);
+  const std::size_t free = pool.pages_free();
+  while (reserve_count != 0 && free > kFreeAgain) to_pool.add(reserve[--reserve_count].page);
   if (departure.lane != nullptr) {
     step_leaving(kEmptyingStep, to_pool);
     return;
@@ -196,14 +198,14 @@ void Arena::Impl::step_page(Leaving& to_pool) {
     want_reserve();
     return;
   }
-  if (!std::exchange(reserve_wanted, false) || reserve_count >= reserve_size() || !memory_is_short) return;
+  if (!std::exchange(reserve_wanted, false) || reserve_count >= reserve_size() || free != 0) return;
   const bool begun = begin_leaving(kAnyClass, kToReserve);
   if (begun && step_leaving(kEmptyingStep, to_pool) != PageStep::kNone) return;
   reserve_not_before = gained_bytes.load(std::memory_order_relaxed) + kPageBytes;
 }
 
 std::size_t Arena::Impl::reserve_size() const {
-  return std::min(page_count / kPagesPerReserved, kReserveMax);
+  return std::min((page_count + reserve_count) / kPagesPerReserved, kReserveMax);
 }
 
 // There is pressure.

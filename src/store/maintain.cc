@@ -30,10 +30,14 @@ bool part(Maintenance which, MaintenanceObserver* observer, Work work) {
   return more;
 }
 
-bool move_pages(StoreCore& core, ThreadState& thread) {
-  core.free_limbo(thread);
+void note_turn(ThreadState& thread) {
   thread.arena->end_turn();
   thread.balancer.end_turn();
+  thread.purged_in_turn = false;
+}
+
+bool move_pages(StoreCore& core, ThreadState& thread) {
+  core.free_limbo(thread);
   const bool leaving = thread.arena->step_page();
   return leaving || shrink(core, thread);
 }
@@ -44,6 +48,7 @@ bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap, Mai
   ThreadState& thread = *impl_;
   StoreCore& core = *thread.core;
   core.see_time(now);
+  note_turn(thread);
   bool more = part(Maintenance::kPages, observer, [&] { return move_pages(core, thread); });
   const bool grows = core.index->wants_growth();
   more = (grows &&
@@ -58,8 +63,7 @@ bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap, Mai
 
 bool StoreThread::end_turn(MaintenanceObserver* observer) {
   Arena& arena = *impl_->arena;
-  arena.end_turn();
-  impl_->balancer.end_turn();
+  note_turn(*impl_);
   return arena.wants_page_step() && part(Maintenance::kPages, observer, [&] { return arena.step_page(); });
 }
 

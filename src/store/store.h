@@ -405,8 +405,13 @@ class Store {
   ArithmeticResult arithmetic(StoreThread& thread, const Key& key, const Arithmetic& arithmetic,
                               CacheTime now, std::uint64_t& value);
 
-  // Everything stored before this call is invalid; O(1), memory comes back through maintain().
+  // Everything stored before this call is invalid; O(1), memory comes back through maintain(). Only 64
+  // flushes with stores between them can be told apart: when memory was not gone over since the oldest of
+  // these, this does so first.
   void flush(StoreThread& thread);
+  // Does a bounded piece of that ahead, once per turn of the thread (maintain(), end_turn()). False: flush()
+  // would take long now, ask again in the next turn.
+  bool prepare_flush(StoreThread& thread);
 
   // Calls visit(context, item) for every live item of the next `buckets` buckets, starting at `cursor` (0 at
   // first), and returns the next cursor; 0 when through. An item that is there all the time is met at least
