@@ -2,11 +2,13 @@
 // on the code between them. Prints the fastest of many short windows, which other work on the machine hardly
 // touches, in nanoseconds per request.
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <limits>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/negotiation.h"
@@ -67,6 +69,12 @@ double fastest_ns(testing::SessionHarness& harness, const std::vector<std::strin
   return fastest;
 }
 
+std::size_t number_of(std::string_view text) {
+  std::size_t number = 1;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
 struct Case {
   bool sets;
   std::size_t depth;
@@ -87,7 +95,7 @@ int run(int argc, char** argv) {
   store::Options options;
   options.memory_limit_bytes = std::size_t{1} << 30;
   if (argc == 4) {
-    const Case wanted{argv[1] == std::string_view("set"), std::stoul(argv[2]), std::stoul(argv[3])};
+    const Case wanted{argv[1] == std::string_view("set"), number_of(argv[2]), number_of(argv[3])};
     testing::SessionHarness harness(options);
     fill(harness, wanted.keys);
     measure(harness, wanted);

@@ -74,6 +74,19 @@ bool read_digits(const char* from, const char* to, std::uint32_t& value) {
   return true;
 }
 
+// A space and up to 9 digits, which are there to be read; `at` is then behind them.
+bool read_field(const char*& at, std::uint32_t& value) {
+  constexpr unsigned kDigitsMax = 9;
+  if (*at++ != ' ') return false;
+  unsigned digits = 0;
+  for (; digits <= kDigitsMax; ++digits, ++at) {
+    const auto digit = static_cast<std::uint32_t>(*at) - '0';
+    if (digit > 9) break;
+    value = value * 10 + digit;
+  }
+  return digits != 0 && digits <= kDigitsMax;
+}
+
 constexpr std::size_t kCommandBytes = 4;  // "get " and "set "
 
 // Bytes up to the first one that is no part of a plain key: a space, a line end, or a control character.
@@ -199,6 +212,26 @@ std::size_t parse_plain_get(std::string_view input, std::string_view& key) {
   return kCommandBytes + bytes + 2;
 }
 
+std::size_t parse_plain_set(std::string_view input, Request& request) {
+  // Room for the key's window, and behind it for three numbers of 9 digits: no need to look for the end.
+  constexpr std::size_t kNumbersBytesMax = 3 * 10 + 2;
+  constexpr std::size_t kBytesMin = kCommandBytes + 16 + kNumbersBytesMax;
+  if (input.size() < kBytesMin || std::memcmp(input.data(), "set ", kCommandBytes) != 0) return 0;
+  const char* const begin = input.data() + kCommandBytes;
+  const std::size_t key_bytes = find_key_end(begin, input.size() - kBytesMin + 16);
+  if (key_bytes == 0 || key_bytes + kNumbersBytesMax > input.size() - kCommandBytes) return 0;
+  const char* at = begin + key_bytes;
+  std::uint32_t client_flags = 0, exptime = 0, length = 0;
+  if (!read_field(at, client_flags) || !read_field(at, exptime) || !read_field(at, length)) return 0;
+  if (at[0] != '\r' || at[1] != '\n') return 0;
+  request = Request{.command = Command::kSet,
+                    .key = {begin, key_bytes},
+                    .client_flags = client_flags,
+                    .exptime = static_cast<std::int32_t>(exptime),
+                    .value_bytes = length};
+  return static_cast<std::size_t>(at + 2 - input.data());
+}
+
 HotLine parse_hot(std::string_view input, Request& request, MetaRequest& meta) {
   const Marks marks = find_marks(input);
   if (marks.newlines == 0) return {};
@@ -228,6 +261,9 @@ HotLine parse_hot(std::string_view input, Request& request, MetaRequest& meta) {
 
 // memchr and the general way serve other processors.
 std::size_t parse_plain_get(std::string_view /*input*/, std::string_view& /*key*/) {
+  return 0;
+}
+std::size_t parse_plain_set(std::string_view /*input*/, Request& /*request*/) {
   return 0;
 }
 HotLine parse_hot(std::string_view /*input*/, Request& /*request*/, MetaRequest& /*meta*/) {

@@ -14,6 +14,9 @@ namespace ringcached::protocol {
 // plain (short, no control characters, 16 bytes of input behind the word), and nothing is known about it.
 std::size_t parse_plain_get(std::string_view input, std::string_view& key);
 
+// "set <key> <flags> <exptime> <bytes>" CR LF, as plain as that. Fills all of `request`.
+std::size_t parse_plain_set(std::string_view input, Request& request);
+
 struct HotLine {
   std::size_t bytes = 0;  // with its terminator; 0: not such a line
   bool is_meta = false;   // `meta` is filled, else `request`

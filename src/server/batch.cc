@@ -32,6 +32,10 @@ using Line = protocol::HotLine;
 // needed here.
 Line parse_line(std::string_view input, protocol::LineScan& scan, protocol::Request& request,
                 protocol::MetaRequest& meta) {
+  if (const std::size_t bytes = protocol::parse_plain_set(input, request); bytes != 0) {
+    scan.searched = 0;
+    return {bytes, false};
+  }
   if (const Line hot = protocol::parse_hot(input, request, meta); hot.bytes != 0) {
     scan.searched = 0;
     return hot;

@@ -240,12 +240,4 @@ void WorkerLatency::end_step(Span span) {
   if (on_) of(span).record(clock_.now_ns() - step_began_);
 }
 
-bool WorkerLatency::millisecond_passed() {
-  constexpr std::uint64_t kNsPerMs = 1'000'000;
-  if (!on_) return true;
-  if (turn_began_ - last_millisecond_ < kNsPerMs) return false;
-  last_millisecond_ = turn_began_;
-  return true;
-}
-
 }  // namespace ringcached::server

@@ -160,9 +160,6 @@ class WorkerLatency {
   }
   void end_step(Span span);
 
-  // At least a millisecond has passed since this said so last; always true while the histograms are off.
-  bool millisecond_passed();
-
  private:
   static constexpr unsigned kTurnsPerSending = 64;
   using Tally = std::array<std::uint32_t, kCommandKinds>;
@@ -181,7 +178,7 @@ class WorkerLatency {
   std::uint32_t run_kinds_ = 0, turn_kinds_ = 0;  // bits of the kinds that were counted
   unsigned turns_with_replies_ = 0;
   std::uint64_t turn_began_ = 0, run_began_ = 0, step_began_ = 0, submit_began_ = 0;
-  std::uint64_t turn_began_cpu_ = 0, last_millisecond_ = 0;
+  std::uint64_t turn_began_cpu_ = 0;
   std::uint64_t waited_ns_ = 0;
   std::uint64_t replies_ = 0;  // of the turn whose sending is measured
   Tally run_{}, turn_{};

@@ -118,6 +118,16 @@ StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::s
   return outcome;
 }
 
+// In one piece: this is all that most sets are.
+[[gnu::flatten]] std::size_t store_line(WorkerContext& worker, Output& output,
+                                        const protocol::Request& request, const store::Key& key,
+                                        std::string_view block) {
+  worker.count_prefix_set(key.bytes);
+  const StorageOutcome outcome = store_block(worker, storing_of(worker, request, key), block);
+  if (!request.noreply) output.append(outcome.fault.empty() ? storage_reply(outcome.result) : outcome.fault);
+  return outcome.consumed;
+}
+
 ValueUpload::ValueUpload(WorkerContext& worker, const store::StoreRequest& request, std::uint32_t value_bytes)
     : worker_(worker), request_(request), value_bytes_(value_bytes), remaining_(value_bytes) {
   RC_CHECK(request.key.bytes.size() <= key_.size());

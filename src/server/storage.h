@@ -35,6 +35,11 @@ struct StorageOutcome {
 // The whole data block with its CR LF is at the front of `block` (value_bytes + 2 bytes or more).
 StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::string_view block);
 
+// All of a classic storage command whose block is there: stores, counts, answers. Returns the bytes of the
+// block.
+std::size_t store_line(WorkerContext& worker, Output& output, const protocol::Request& request,
+                       const store::Key& key, std::string_view block);
+
 // A value at hand, for any dialect: stores and counts.
 store::StoreResult store_value(WorkerContext& worker, const store::StoreRequest& request,
                                std::string_view value);

@@ -32,6 +32,9 @@ void append_stored(Output& output, const StorageOutcome& outcome) {
   output.append(outcome.fault.empty() ? storage_reply(outcome.result) : outcome.fault);
 }
 
+// Of what an idle connection may cost (net/connection.h).
+static_assert(sizeof(TextSession) <= 64);
+
 }  // namespace
 
 Consumed TextSession::on_data(Connection& connection, std::span<const char> data) {
@@ -83,35 +86,33 @@ TextSession::Step TextSession::on_batch(Output& output, std::string_view input, 
   std::size_t used = 0;
   for (const Batch::Planned& planned : batch) {
     used += planned.line_bytes;
-    if (planned.is_plain_get) {
-      worker_.latency.count(CommandKind::kGet);
-      retrieve_whole(worker_, output, planned.key);
-    } else if (planned.meta != nullptr) {
-      worker_.latency.count(kind_of(planned.meta->command));
-      if (planned.meta->command == protocol::MetaCommand::kSet) {
-        used += store_whole(output, *planned.meta, planned.key, input.substr(used));
-      } else {
-        execute_meta(worker_, *planned.meta, planned.key, output);
-      }
-      continue;
-    }
-    worker_.latency.count(kind_of(planned.request.command));
-    if (protocol::is_storage(planned.request.command)) {
-      used += store_whole(output, planned.request, planned.key, input.substr(used));
-    } else {
-      retrieve(worker_, output, planned.key, retrieval_of(worker_, planned.request));
-      output.append(protocol::reply::kEnd);
-    }
+    used += execute(output, planned, input.substr(used));
   }
   return {.used = used, .requests = static_cast<unsigned>(batch.size())};
 }
 
-std::size_t TextSession::store_whole(Output& output, const protocol::Request& request, const store::Key& key,
-                                     std::string_view block) {
-  worker_.count_prefix_set(key.bytes);
-  const StorageOutcome outcome = store_block(worker_, storing_of(worker_, request, key), block);
-  if (!request.noreply) append_stored(output, outcome);
-  return outcome.consumed;
+// `block`: the input behind the line. Returns what of it belongs to the request.
+std::size_t TextSession::execute(Output& output, const Batch::Planned& planned, std::string_view block) {
+  if (planned.is_plain_get) {
+    worker_.latency.count(CommandKind::kGet);
+    retrieve_whole(worker_, output, planned.key);
+    return 0;
+  }
+  if (planned.meta != nullptr) {
+    worker_.latency.count(kind_of(planned.meta->command));
+    if (planned.meta->command == protocol::MetaCommand::kSet) {
+      return store_whole(output, *planned.meta, planned.key, block);
+    }
+    execute_meta(worker_, *planned.meta, planned.key, output);
+    return 0;
+  }
+  worker_.latency.count(kind_of(planned.request.command));
+  if (protocol::is_storage(planned.request.command)) {
+    return store_line(worker_, output, planned.request, planned.key, block);
+  }
+  retrieve(worker_, output, planned.key, retrieval_of(worker_, planned.request));
+  output.append(protocol::reply::kEnd);
+  return 0;
 }
 
 std::size_t TextSession::store_whole(Output& output, const protocol::MetaRequest& request,
@@ -282,7 +283,7 @@ TextSession::Step TextSession::begin_storage(Output& output, const protocol::Req
   const CommandKind kind = kind_of(request.command);
   if (is_simple(request, block.size())) {
     worker_.latency.count(kind);
-    return {.used = line_bytes + store_whole(output, request, key, block)};
+    return {.used = line_bytes + store_line(worker_, output, request, key, block)};
   }
   worker_.count_prefix_set(key.bytes);
   auto upload = std::make_unique<TextUpload>(worker_, storing_of(worker_, request, key), kind);
@@ -316,16 +317,16 @@ TextSession::Step TextSession::on_upload(Output& output, std::string_view input)
 }
 
 void TextSession::swallow(std::uint64_t bytes, std::string_view reply) {
+  swallowed_ = std::make_unique<Swallowed>(Swallowed{bytes, reply});
   state_ = State::kSwallow;
-  swallow_bytes_ = bytes;
-  deferred_reply_ = reply;
 }
 
 TextSession::Step TextSession::on_swallow(Output& output, std::string_view input) {
-  const std::size_t used = std::min<std::uint64_t>(swallow_bytes_, input.size());
-  swallow_bytes_ -= used;
-  if (swallow_bytes_ > 0) return {.used = used, .wait = true};
-  output.append(deferred_reply_);
+  const std::size_t used = std::min<std::uint64_t>(swallowed_->bytes, input.size());
+  swallowed_->bytes -= used;
+  if (swallowed_->bytes > 0) return {.used = used, .wait = true};
+  output.append(swallowed_->reply);
+  swallowed_.reset();
   state_ = State::kLine;
   return {.used = used};
 }

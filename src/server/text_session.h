@@ -30,7 +30,7 @@ class TextSession final : public DialectSession {
     kLine,     // at the start of a request
     kKeys,     // inside a retrieval line whose keys are answered one by one
     kUpload,   // inside a data block
-    kSwallow,  // dropping a data block; deferred_reply_ follows
+    kSwallow,  // dropping a data block
   };
   // A storage command and what its reply depends on.
   struct TextUpload {
@@ -42,9 +42,16 @@ class TextSession final : public DialectSession {
     std::unique_ptr<KeptMetaLine> meta;  // of ms
   };
 
+  // What is dropped of a refused data block, and the answer that follows.
+  struct Swallowed {
+    std::uint64_t bytes = 0;
+    std::string_view reply;
+  };
+
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
   std::span<const Batch::Planned> plan(std::string_view input, unsigned share);
   Step on_batch(Output& output, std::string_view input, unsigned share);
+  std::size_t execute(Output& output, const Batch::Planned& planned, std::string_view block);
   Step on_line(Connection& connection, Output& output, std::string_view input);
   Step on_request(Connection& connection, Output& output, const protocol::Request& request,
                   std::string_view input, std::size_t line_bytes);
@@ -63,8 +70,6 @@ class TextSession final : public DialectSession {
                      std::size_t line_bytes);
   Step begin_upload(Output& output, std::unique_ptr<TextUpload> upload, std::string_view block,
                     std::size_t line_bytes);
-  std::size_t store_whole(Output& output, const protocol::Request& request, const store::Key& key,
-                          std::string_view block);
   std::size_t store_whole(Output& output, const protocol::MetaRequest& request, const store::Key& key,
                           std::string_view block);
   void swallow(std::uint64_t bytes, std::string_view reply);
@@ -72,8 +77,7 @@ class TextSession final : public DialectSession {
   WorkerContext& worker_;
   protocol::LineScan scan_;
   std::unique_ptr<TextUpload> upload_;
-  std::uint64_t swallow_bytes_ = 0;
-  std::string_view deferred_reply_;
+  std::unique_ptr<Swallowed> swallowed_;
   Retrieval retrieval_;
   State state_ = State::kLine;
   Lookahead::Ticket planned_ahead_ = Lookahead::kNone;

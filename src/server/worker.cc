@@ -34,6 +34,10 @@ void Worker::on_lookahead_end() {
 
 void Worker::on_turn_begin() {
   context_->latency.begin_turn();
+  // Before the first request is looked at: the sleep may have been long (a stopped process, a clock that
+  // leapt).
+  server_.clock.tick();
+  flush_waiting_ = flush_if_due(*context_);
 }
 
 bool Worker::on_turn_end() {
@@ -45,10 +49,8 @@ void Worker::on_submitted() {
 }
 
 bool Worker::on_turn() {
-  if (context_->latency.millisecond_passed()) server_.clock.tick();
-  const bool flush_waiting = flush_if_due(*context_);
   const bool maintenance_waiting = upkeep_.on_turn(*context_);
-  return serve_watchers(*context_) || maintenance_waiting || flush_waiting;
+  return serve_watchers(*context_) || maintenance_waiting || flush_waiting_;
 }
 
 void Worker::on_tick() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "store/store_core.h"
 
 namespace ringcached::store {
@@ -22,7 +23,7 @@ constexpr unsigned kAsksPerTurn = 64;
 // What the arenas have gained since the last look.
 void Balancer::look(ThreadState& thread, unsigned arenas) {
   const StoreCore& core = *thread.core;
-  if (seen_.size() < arenas) seen_.resize(arenas);
+  RC_DCHECK(arenas <= seen_.size());
   std::size_t pages = 0;
   for (unsigned id = 0; id < arenas; ++id) {
     const std::uint64_t gained_bytes = core.arenas[id]->bytes_gained();

@@ -17,6 +17,8 @@ struct ThreadState;
 
 class Balancer {
  public:
+  // Once, for as many arenas as there may be: nothing is asked of the heap later, where items are stored.
+  void open(unsigned arenas_max) { seen_.resize(arenas_max); }
   // Called before memory is allocated; cheap unless the arena is short.
   void before_allocation(ThreadState& thread);
   // A turn of the thread ends: its allocations may again empty so much of other arenas' pages.

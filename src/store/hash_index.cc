@@ -26,7 +26,6 @@ AnyBucket* reserve_buckets(std::size_t count, bool large_pages) {
   return static_cast<AnyBucket*>(at);
 }
 
-constexpr std::uint64_t kVersionMask = 0xffffffffU;
 
 // Overflow buckets that a writer takes from the common ones, or returns to them, at a time.
 constexpr unsigned kSpareBatch = 16;
@@ -77,54 +76,10 @@ void HashIndex::publish_count(std::size_t count) {
   wide_mask_.store(2 * std::bit_floor(count) - 1, std::memory_order_release);
 }
 
-void HashIndex::lock_bucket(Bucket& bucket) {
-  Backoff backoff;
-  for (;;) {
-    std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
-    if ((word & 1) == 0 && bucket.word.compare_exchange_weak(word, word | 1, std::memory_order_acquire,
-                                                             std::memory_order_relaxed)) {
-      write_fence();
-      return;
-    }
-    backoff.pause();
-  }
-}
-
 // The version advances by two over a change, and is put back where nothing changed.
-void HashIndex::unlock_bucket(Bucket& bucket, bool changed) {
-  const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
-  const std::uint64_t version = changed ? (word + 1) & kVersionMask : (word - 1) & kVersionMask;
-  bucket.word.store((word & ~kVersionMask) | version, std::memory_order_release);
-}
-
-LockedBucket::LockedBucket(HashIndex& index, std::uint64_t hash)
-    : index_(index), home_(nullptr), hash_(hash) {
-  for (;;) {
-    Bucket* bucket = &index.home_of(hash);
-    HashIndex::lock_bucket(*bucket);
-    if (bucket == &index.home_of(hash)) {
-      home_ = bucket;
-      return;
-    }
-    HashIndex::unlock_bucket(*bucket, false);  // it was split while we waited
-  }
-}
-
-std::atomic<std::uint64_t>* LockedBucket::find(std::string_view key) const {
-  SlotMatches matches = match_tags(*home_, slot_tag(hash_));
-  ChainLink link(*home_);
-  for (;;) {
-    for (; matches.any(); matches.drop_first()) {
-      std::atomic<std::uint64_t>& slot = link.slot(matches.first());
-      const ChunkAddress address = slot_address(slot.load(std::memory_order_relaxed));
-      __builtin_prefetch(index_.item(address) + sizeof(Bucket), 1);
-      if (address != kNoChunk && has_key(index_.item(address), address, key)) return &slot;
-    }
-    OverflowBucket* const next = index_.next_of(link.word().load(std::memory_order_relaxed));
-    if (next == nullptr) return nullptr;
-    matches = match_tags(*next, slot_tag(hash_));
-    link = ChainLink(*next);
-  }
+void HashIndex::wait_for_bucket(Bucket& bucket) {
+  Backoff backoff;
+  while (!try_lock_bucket(bucket)) backoff.pause();
 }
 
 std::atomic<std::uint64_t>* LockedBucket::find_address(ChunkAddress address) const {

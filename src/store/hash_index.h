@@ -74,6 +74,7 @@ class ChainLink {
   unsigned count_ = 0;
 };
 
+inline constexpr std::uint64_t kVersionMask = 0xffffffffU;
 inline constexpr std::uint64_t kSlotAddressMask = (std::uint64_t{1} << kAddressBits) - 1;
 inline constexpr unsigned kSlotFrequencyShift = 40;
 inline constexpr std::uint64_t kSlotFrequencyMax = 3;
@@ -150,7 +151,7 @@ struct HashIndexOptions {
   std::size_t buckets_initial = 8192;
   bool growth = true;
   bool large_pages = false;
-  std::size_t writers = 1;  // HashIndex::Share objects there will be
+  std::size_t writers = 1;          // HashIndex::Share objects there will be
   std::span<const unsigned> nodes;  // NUMA nodes to spread the arrays over, page by page; during create()
 };
 
@@ -313,8 +314,25 @@ class HashIndex {
   }
   std::uint64_t hash_of_item(ChunkAddress address) const;
 
-  static void lock_bucket(Bucket& bucket);
-  static void unlock_bucket(Bucket& bucket, bool changed);
+  static bool try_lock_bucket(Bucket& bucket) {
+    std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+    if ((word & 1) != 0 || !bucket.word.compare_exchange_weak(word, word | 1, std::memory_order_acquire,
+                                                              std::memory_order_relaxed)) {
+      return false;
+    }
+    write_fence();
+    return true;
+  }
+  static void wait_for_bucket(Bucket& bucket);
+  static void lock_bucket(Bucket& bucket) {
+    if (!try_lock_bucket(bucket)) [[unlikely]]
+      wait_for_bucket(bucket);
+  }
+  static void unlock_bucket(Bucket& bucket, bool changed) {
+    const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+    const std::uint64_t version = changed ? (word + 1) & kVersionMask : (word - 1) & kVersionMask;
+    bucket.word.store((word & ~kVersionMask) | version, std::memory_order_release);
+  }
   std::uint32_t pop_overflow();
   void push_overflow(std::uint32_t overflow);
   void take_spares(Share& share);
@@ -382,6 +400,36 @@ class LockedBucket {
   std::uint64_t hash_;
   bool changed_ = false;
 };
+
+inline LockedBucket::LockedBucket(HashIndex& index, std::uint64_t hash)
+    : index_(index), home_(nullptr), hash_(hash) {
+  for (;;) {
+    Bucket* bucket = &index.home_of(hash);
+    HashIndex::lock_bucket(*bucket);
+    if (bucket == &index.home_of(hash)) {
+      home_ = bucket;
+      return;
+    }
+    HashIndex::unlock_bucket(*bucket, false);  // it was split while we waited
+  }
+}
+
+inline std::atomic<std::uint64_t>* LockedBucket::find(std::string_view key) const {
+  SlotMatches matches = match_tags(*home_, slot_tag(hash_));
+  ChainLink link(*home_);
+  for (;;) {
+    for (; matches.any(); matches.drop_first()) {
+      std::atomic<std::uint64_t>& slot = link.slot(matches.first());
+      const ChunkAddress address = slot_address(slot.load(std::memory_order_relaxed));
+      __builtin_prefetch(index_.item(address) + sizeof(Bucket), 1);
+      if (address != kNoChunk && has_key(index_.item(address), address, key)) return &slot;
+    }
+    OverflowBucket* const next = index_.next_of(link.word().load(std::memory_order_relaxed));
+    if (next == nullptr) return nullptr;
+    matches = match_tags(*next, slot_tag(hash_));
+    link = ChainLink(*next);
+  }
+}
 
 inline HashIndex::Match HashIndex::probe(const Ticket& ticket, std::uint64_t hash,
                                          std::string_view key) const {

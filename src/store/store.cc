@@ -92,21 +92,6 @@ void StoreCore::open_arena(unsigned id, unsigned node) {
   arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
 }
 
-Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
-  Existing existing;
-  existing.epoch = current_epoch();
-  if (slot == nullptr) return existing;
-  existing.slot = slot;
-  existing.address = slot_address(slot->load(std::memory_order_relaxed));
-  existing.header = read_header(item(existing.address), existing.address);
-  existing.vitality = vitality(existing.header, time, existing.epoch);
-  return existing;
-}
-
-Existing StoreCore::examine(const LockedBucket& bucket, std::string_view key, CacheTime time) const {
-  return examine_at(bucket.find(key), time);
-}
-
 // The chunk belongs to the unlinker from here on.
 void StoreCore::account_unlinked(Ledger& ledger, const Existing& existing) {
   const ItemHeader& header = existing.header;
@@ -232,6 +217,7 @@ StoreThread& Store::attach(unsigned node) {
   thread.impl_ = std::make_unique<StoreThread::Impl>();
   thread.impl_->core = impl_.get();
   thread.impl_->id = id;
+  thread.impl_->balancer.open(impl_->options.threads);
   impl_->open_arena(id, node);
   thread.impl_->arena = impl_->arenas[id].get();
   impl_->states[id] = thread.impl_.get();

@@ -227,6 +227,8 @@ class StoreCore {
   void drop(ThreadState& thread, const Key& key, CacheTime time);
   // A value that fits a chunk.
   StoreResult put(ThreadState& thread, const StoreRequest& request, std::string_view value, CacheTime time);
+  bool put_in_place(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
+                    std::string_view value, CacheTime time, StoreResult& verdict);
   bool overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,
                  const StoreRequest& request, const Stamp& stamp, std::string_view value, CacheTime time);
   void write_head(const Draft& draft, std::string_view key);
@@ -316,6 +318,21 @@ class StoreCore {
   std::uint64_t writes_at_flush_ = 0;
   EpochPurge purge_;  // under flush_lock_
 };
+
+inline Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
+  Existing existing;
+  existing.epoch = current_epoch();
+  if (slot == nullptr) return existing;
+  existing.slot = slot;
+  existing.address = slot_address(slot->load(std::memory_order_relaxed));
+  existing.header = read_header(item(existing.address), existing.address);
+  existing.vitality = vitality(existing.header, time, existing.epoch);
+  return existing;
+}
+
+inline Existing StoreCore::examine(const LockedBucket& bucket, std::string_view key, CacheTime time) const {
+  return examine_at(bucket.find(key), time);
+}
 
 inline ItemInfo StoreCore::describe(const ItemHeader& header, std::uint64_t slot, CacheTime time) const {
   ItemInfo info;

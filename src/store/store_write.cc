@@ -220,15 +220,40 @@ bool StoreCore::overwrite(ThreadState& thread, LockedBucket& bucket, const Exist
 
 // The item stays in its chunk with another value.
 void StoreCore::account_resized(Ledger& ledger, const Existing& old, const Draft& draft) {
+  ledger.counters.total_items.add();
+  ledger.counters.in_place_overwrites.add();
+  // The flags take as much room as they did, or it would not have been overwritten.
+  if (old.header.value_bytes == draft.value_bytes) return;
   const std::size_t before = charged_bytes(old.header);
   const std::size_t after =
       item_bytes(old.header.key_bytes(), draft.value_bytes, draft.client_flags, options.cas);
-  ledger.counters.total_items.add();
-  ledger.counters.in_place_overwrites.add();
-  if (before == after) return;
   ledger.counters.bytes_linked.add(after);
   ledger.counters.bytes_unlinked.add(before);
   ledger.classes[draft.slab_class].bytes.add(after - before);
+}
+
+// What put() does without memory of its own: refuses, or writes over the old item. False: neither. All of it
+// in one piece, as most sets end here.
+[[gnu::flatten]] bool StoreCore::put_in_place(ThreadState& thread, const StoreRequest& request,
+                                              unsigned slab_class, std::string_view value, CacheTime time,
+                                              StoreResult& verdict) {
+  LockedBucket bucket(*index, request.key.hash);
+  const Existing existing = examine(bucket, request.key.bytes, time);
+  note_seen(thread, existing);
+  Stamp stamp;
+  verdict = judge(request, existing, stamp);
+  if (verdict != StoreResult::kStored) {
+    bucket.unlock();
+    note_refused(thread, request.key, existing, time);
+    return true;
+  }
+  if (existing.slot == nullptr ||
+      !overwrite(thread, bucket, existing, slab_class, request, stamp, value, time)) {
+    return false;
+  }
+  bucket.unlock();
+  note_expiry(existing.address, stamp.expiry);
+  return true;
 }
 
 StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std::string_view value,
@@ -237,25 +262,9 @@ StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std
   const unsigned slab_class =
       classes.class_for(unchained_bytes(key.size(), value.size(), request.client_flags));
   if (exceeds_limit(request, value.size())) return reject(thread, request, StoreResult::kTooLarge, time);
+  StoreResult verdict{};
+  if (put_in_place(thread, request, slab_class, value, time, verdict)) return verdict;
   Draft draft{{}, slab_class, request.client_flags, static_cast<std::uint32_t>(value.size()), false};
-  {
-    LockedBucket bucket(*index, request.key.hash);
-    const Existing existing = examine(bucket, key, time);
-    note_seen(thread, existing);
-    Stamp stamp;
-    const StoreResult verdict = judge(request, existing, stamp);
-    if (verdict != StoreResult::kStored) {
-      bucket.unlock();
-      note_refused(thread, request.key, existing, time);
-      return verdict;
-    }
-    if (existing.slot != nullptr &&
-        overwrite(thread, bucket, existing, slab_class, request, stamp, value, time)) {
-      bucket.unlock();
-      note_expiry(existing.address, stamp.expiry);
-      return verdict;
-    }
-  }
   draft.chunk = allocate(thread, slab_class);
   if (!draft.chunk) return reject(thread, request, StoreResult::kNoMemory, time);
   write_head(draft, key);

@@ -2,7 +2,8 @@
 
 Each server has one worker and is pinned to core 0; the load comes from core 1. The figure that counts is the server's
 CPU time per operation: it stays comparable on a machine with other work, where operations per second do not.
-`bench traces` measures hit ratios instead, `bench store` the store without a network (each with --help)."""
+`bench traces` measures hit ratios instead, `bench store` the store without a network; `bench report` draws a run (each
+with --help)."""
 
 import argparse
 import datetime
@@ -13,6 +14,7 @@ import shutil
 import signal
 import sys
 
+import report
 import store
 import traces
 from measure import Harness, Workload, progress
@@ -21,6 +23,16 @@ from tables import print_tables
 
 DEFAULT_WORKLOADS = "get1,get16,set16"
 MEMTIER_WORKLOADS = "memtier1,memtier32"
+# Latency bends up late, so the steps are closer near the peak.
+CURVE_PARTS = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95)
+
+
+def parts(text):
+    """Of a peak: 0.1,0.5,0.9."""
+    values = tuple(float(part) for part in text.split(","))
+    if not all(0 < value <= 1 for value in values):
+        raise ValueError("not a part")
+    return values
 
 
 def parse_arguments(arguments):
@@ -40,6 +52,9 @@ def parse_arguments(arguments):
     parser.add_argument("--unix", action="store_true", help="UNIX sockets instead of TCP on 127.0.0.1")
     parser.add_argument("--open-loop", type=float, metavar="PART", default=0,
                         help="also latencies at this part of memcached's peak rate, e.g. 0.5")
+    parser.add_argument("--curve", type=parts, metavar="PARTS", nargs="?", const=CURVE_PARTS, default=(),
+                        help="also latencies against load: at these parts of the slowest server's peak rate and, "
+                        f"beyond it, of the faster ones' ({','.join(map(str, CURVE_PARTS))}); each costs a measurement")
     parser.add_argument("--idle", type=int, metavar="N", nargs="?", const=9000, default=0,
                         help="memory of N idle connections (9000)")
     parser.add_argument("--memory", type=int, metavar="N", nargs="?", const=1000000, default=0,
@@ -57,7 +72,8 @@ def chosen_workloads(options, memtier):
     names = options.workloads
     if names is None:
         # Asked for memory alone, the loads are left out.
-        names = "" if options.idle or options.memory else DEFAULT_WORKLOADS
+        wanted = options.curve or options.open_loop or not (options.idle or options.memory)
+        names = DEFAULT_WORKLOADS if wanted else ""
         if names and memtier:
             names += "," + MEMTIER_WORKLOADS
     workloads = [Workload(name) for name in names.split(",") if name]
@@ -81,6 +97,7 @@ def surroundings(options, programs):
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "host": platform.node(),
         "kernel": platform.release(),
         "processor": models[0] if models else platform.machine(),
         "cores": os.cpu_count(),
@@ -90,6 +107,9 @@ def surroundings(options, programs):
         "connections": options.connections,
         "transport": "unix" if options.unix else "tcp loopback",
         "distribution": options.distribution,
+        "keys": options.keys,
+        "open_loop": options.open_loop,
+        "curve": options.curve,
         "load_at_start": os.getloadavg()[0],
     }
 
@@ -104,14 +124,15 @@ def measure_all(options):
     memtier = find_memtier()
     workloads = chosen_workloads(options, memtier)
     harness = Harness(options, programs, memtier)
-    report = surroundings(options, programs)
-    report["workloads"] = harness.workloads(workloads)
+    run = surroundings(options, programs)
+    run["workloads"] = harness.workloads(workloads)
     if options.idle:
-        report["idle"] = harness.idle(options.idle)
+        run["idle"] = harness.idle(options.idle)
     if options.memory:
-        report["memory"] = harness.memory(options.memory)
-    report["faults"] = harness.faults
-    return report
+        run["memory"] = harness.memory(options.memory)
+    run["faults"] = harness.faults
+    run["load_at_end"] = os.getloadavg()[0]
+    return run
 
 
 def use_selftest_options(options):
@@ -120,24 +141,26 @@ def use_selftest_options(options):
     if find_memtier():
         options.workloads += ",memtier32"
     options.open_loop, options.idle, options.memory = 0.3, 200, 20000
+    options.curve = (0.2, 0.5)
 
 
-def check_selftest(report):
+def check_selftest(run):
     """What must hold of any run, whatever the speed."""
-    for entry in report["workloads"]:
+    for entry in run["workloads"]:
         for name, figures in entry["servers"].items():
             place = f"{entry['workload']} {name}"
             if not 0 < figures["server_cpu_us"] < 1e5 or figures["operations_per_second"] <= 0:
                 raise BenchError(f"{place}: CPU time or rate cannot be right")
-            if not 0 < figures["p50_us"] <= figures["p99_us"] <= figures["p99.9_us"]:
-                raise BenchError(f"{place}: percentiles do not rise")
-    for entry in report["memory"]:
+            for step in [figures, *figures.get("curve", ())]:
+                if not 0 < step["p50_us"] <= step["p99_us"] <= step["p99.9_us"]:
+                    raise BenchError(f"{place}: percentiles do not rise")
+    for entry in run["memory"]:
         for name, size in entry["servers"].items():
             # Resident pages are counted coarsely and start-up memory is used up first, so only the order is sure.
             if not 0 <= size < 10 * (entry["key_bytes"] + entry["value_bytes"]) + 1000:
                 raise BenchError(f"memory of {name}: {size} bytes per item cannot be right")
-    if report["faults"]:
-        raise BenchError(f"{len(report['faults'])} faults")
+    if run["faults"]:
+        raise BenchError(f"{len(run['faults'])} faults")
 
 
 def interrupt(*_):
@@ -149,19 +172,21 @@ def main(arguments):
     try:
         if arguments[:1] == ["traces"]:
             return traces.main(arguments[1:])
+        if arguments[:1] == ["report"]:
+            return report.main(arguments[1:])
         if arguments[:1] == ["store"]:
             return store.main(arguments[1:])
         options = parse_arguments(arguments)
         if options.selftest:
             use_selftest_options(options)
-        report = measure_all(options)
-        print_tables(report)
+        run = measure_all(options)
+        print_tables(run)
         if options.json:
             with open(options.json, "w") as file:
-                json.dump(report, file, indent=1)
+                json.dump(run, file, indent=1)
                 file.write("\n")
         if options.selftest:
-            check_selftest(report)
+            check_selftest(run)
             print("selftest passed")
     except BenchError as error:
         progress(f"bench: {error}")
@@ -169,7 +194,7 @@ def main(arguments):
     except KeyboardInterrupt:
         progress("bench: interrupted")
         return 130
-    return 1 if report["faults"] else 0
+    return 1 if run["faults"] else 0
 
 
 if __name__ == "__main__":

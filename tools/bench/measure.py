@@ -20,6 +20,8 @@ MEMORY_TIMEOUT_S = 600
 RATIOS = {"get": "0:1", "set": "1:0", "mix": "1:10", "multiget": "0:1"}
 # The letter before the kind of a workload, and the dialect of the generator it stands for.
 DIALECTS = {"": "classic", "b": "binary", "m": "meta"}
+# Rates of a curve closer than this to one another are measured once.
+RATES_APART = 1.04
 
 
 def progress(text):
@@ -180,10 +182,8 @@ class Harness:
                 if any(workload.memtier for workload in group):
                     self.memtier_prepare(server, value_bytes)
             for number in range(self.options.rounds):
-                # Another server begins each round, so that none always follows the same one.
-                turn = servers[number % len(servers):] + servers[:number % len(servers)]
                 for workload in group:
-                    for server in turn:
+                    for server in turn(servers, number):
                         if not self.serves(server, workload):
                             continue
                         measure = self.memtier_round if workload.memtier else self.load_round
@@ -194,6 +194,8 @@ class Harness:
             results = self.summaries(group, servers, rounds)
             if self.options.open_loop:
                 self.open_loop(group, servers, results)
+            if self.options.curve:
+                self.curves(group, servers, results)
         return results
 
     def summaries(self, group, servers, rounds):
@@ -228,6 +230,24 @@ class Harness:
             for figures in entry["servers"].values():
                 figures["open_loop"] = summary(figures.pop("open_loop_rounds"))
             progress(f"open loop {workload.name} at {rate:,} op/s done")
+
+    def curves(self, group, servers, results):
+        """Latencies over load: every server at rising rates, sent whatever comes back, up to parts of its own peak."""
+        for workload, entry in zip(group, results):
+            if workload.memtier:
+                continue
+            rates = curve_rates({name: figures["operations_per_second"] for name, figures in entry["servers"].items()},
+                                self.options.curve)
+            steps = {}
+            for number in range(self.options.rounds):
+                for rate in sorted(set().union(*rates.values())):
+                    for server in turn(servers, number):
+                        if rate in rates.get(server.name, ()):
+                            result = self.load_round(server, workload, rate)
+                            steps.setdefault((server.name, rate), []).append(result)
+                progress(f"round {number + 1}/{self.options.rounds} curve of {workload.name} done")
+            for name, figures in entry["servers"].items():
+                figures["curve"] = [{"offered_per_second": rate, **summary(steps[name, rate])} for rate in rates[name]]
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
@@ -288,6 +308,23 @@ class Harness:
                 when_idle()
             finally:
                 end_process(process)
+
+
+def turn(servers, number):
+    """The servers in the order of a round: another one begins each, so that none always follows the same one."""
+    first = number % len(servers)
+    return servers[first:] + servers[:first]
+
+
+def curve_rates(peaks, parts):
+    """The rates to offer to each server: these parts of the slowest one's peak, and beyond it of the next one's. Each
+    rate goes to every server whose own peak leaves room for it: at more than a server can do, latency only tells how
+    long the run was."""
+    rates = []
+    for peak in sorted(peaks.values()):
+        over = rates[-1] * RATES_APART if rates else 0
+        rates += [rate for rate in (max(1, round(peak * part)) for part in sorted(parts)) if rate > over]
+    return {name: [rate for rate in rates if rate <= max(1, round(peak * max(parts)))] for name, peak in peaks.items()}
 
 
 def summary(rounds):

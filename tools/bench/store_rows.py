@@ -30,6 +30,19 @@ def check(entry):
     return entry
 
 
+def judged(entry):
+    """A row of a program that judges for itself, {"name", "value", "unit", "goal", "met"}: the goal is a number or a
+    text, met is true, false, or null where nothing is judged."""
+    for key, kind in (("name", str), ("value", (int, float)), ("unit", str)):
+        if not isinstance(entry.get(key), kind):
+            raise BenchError(f"a row without {key}: {entry}")
+    goal, met = entry.get("goal"), entry.get("met")
+    if not isinstance(goal, (int, float, str, type(None))) or not isinstance(met, (bool, type(None))):
+        raise BenchError(f"a row with a strange goal or met: {entry}")
+    goal_said = number(goal) if isinstance(goal, (int, float)) else goal or ""
+    return {**row("", entry["name"], entry["value"], entry["unit"]), "goal": goal_said, "met": met}
+
+
 def rows_of(program, *arguments, timeout_s=300):
     report = json.loads(run_client([program, *map(str, arguments)], timeout_s, core=None))
     if not report.get("rows"):
@@ -40,6 +53,8 @@ def rows_of(program, *arguments, timeout_s=300):
 
 
 def verdict(entry):
+    if "met" in entry:
+        return {True: "met", False: "missed", None: ""}[entry["met"]]
     if "goal" not in entry:
         return ""
     met = entry["value"] <= entry["goal"] if entry.get("at_most") else entry["value"] >= entry["goal"]
@@ -49,6 +64,8 @@ def verdict(entry):
 def goal_text(entry):
     if "goal" not in entry:
         return ""
+    if "met" in entry:
+        return f"{entry['goal']} {entry['unit']}" if entry["goal"] else ""
     return f"{'at most' if entry.get('at_most') else 'at least'} {number(entry['goal'])} {entry['unit']}"
 
 

@@ -29,6 +29,17 @@ class Rows(unittest.TestCase):
             with self.assertRaises(BenchError):
                 store_rows.check({**whole, key: value})
 
+    def test_rows_that_were_judged_already(self):
+        for goal, met, said, expected in (("< 6", True, "< 6 x", "met"), (0.5, False, "0.500 x", "missed"),
+                                          ("", None, "", ""), (None, None, "", "")):
+            entry = store_rows.judged({"name": "what", "value": 1, "unit": "x", "goal": goal, "met": met})
+            self.assertEqual(list(store_rows.cells([entry])), [["", "what", "1.000 x", said, expected, ""]])
+        for wrong in ({"value": 1, "unit": "x"}, {"name": "n", "unit": "x"}, {"name": "n", "value": 1},
+                      {"name": "n", "value": 1, "unit": "x", "met": "yes"},
+                      {"name": "n", "value": 1, "unit": "x", "goal": []}):
+            with self.assertRaises(BenchError):
+                store_rows.judged(wrong)
+
     def test_a_group_is_named_once(self):
         rows = [store_rows.row(group, "what", 1.0, "x") for group in ("a", "a", "b")]
         self.assertEqual([line[0] for line in store_rows.cells(rows)], ["a", "", "b"])

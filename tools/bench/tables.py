@@ -33,18 +33,29 @@ def print_workloads(report):
                  "to memcached", "to null"], rows)
 
 
+OPEN_LOOP_HEADS = ["workload", "server", "offered/s", "answered/s", "CPU us/op", "p50 us", "p99 us", "p99.9 us"]
+
+
+def open_loop_row(workload, name, offered, figures):
+    return [workload, name, f"{offered:,}", f"{figures['operations_per_second']:,.0f}",
+            f"{figures['server_cpu_us']:.3f}", f"{figures['p50_us']:.0f}", f"{figures['p99_us']:.0f}",
+            f"{figures['p99.9_us']:.0f}"]
+
+
 def print_open_loop(report):
     rows = []
+    curves = []
     for entry in report["workloads"]:
         for name in ordered(entry["servers"]):
-            figures = entry["servers"][name].get("open_loop")
-            if figures is not None:
-                rows.append([entry["workload"], name, f"{entry['open_loop_rate']:,}",
-                             f"{figures['operations_per_second']:,.0f}", f"{figures['server_cpu_us']:.3f}",
-                             f"{figures['p50_us']:.0f}", f"{figures['p99_us']:.0f}", f"{figures['p99.9_us']:.0f}"])
-    if rows:
-        print("\nopen loop: requests leave at the offered rate whatever comes back")
-        print_table(["workload", "server", "offered/s", "answered/s", "CPU us/op", "p50 us", "p99 us", "p99.9 us"], rows)
+            figures = entry["servers"][name]
+            if "open_loop" in figures:
+                rows.append(open_loop_row(entry["workload"], name, entry["open_loop_rate"], figures["open_loop"]))
+            curves += [open_loop_row(entry["workload"], name, step["offered_per_second"], step)
+                       for step in figures.get("curve", ())]
+    for title, lines in (("open loop", rows), ("latency against load", curves)):
+        if lines:
+            print(f"\n{title}: requests leave at the offered rate whatever comes back")
+            print_table(OPEN_LOOP_HEADS, lines)
 
 
 def print_memory(report):

@@ -137,9 +137,25 @@ bool plain_get_agrees(std::string_view input) {
          request.arguments.empty() && request.key == key && request.key.data() == key.data();
 }
 
-// Both ways over the same complete line; the hot one may decline.
+bool plain_set_agrees(std::string_view input) {
+  Request plain;
+  const std::size_t bytes = parse_plain_set(input, plain);
+  if (bytes == 0) return true;
+  LineScan scan;
+  Request request;
+  MetaRequest meta;
+  const ParseResult parsed = parse_text(input, scan, request, meta);
+  return parsed.kind == ParseKind::kRequest && parsed.consumed == bytes &&
+         testing::render(plain) == testing::render(request) && plain.key.data() == request.key.data();
+}
+
+// Both ways over the same complete line; the hot one may decline. What is behind the line is nobody's
+// business.
 bool agrees_with_general_way(std::string_view input) {
-  if (!plain_get_agrees(input)) return false;
+  const std::string longer = std::string(input) + "0123456789abcdef 0 0 1\r\nget 0123456789abcdef\r\n";
+  for (const std::string_view shown : {input, std::string_view(longer)}) {
+    if (!plain_get_agrees(shown) || !plain_set_agrees(shown)) return false;
+  }
   Request hot;
   MetaRequest hot_meta;
   const HotLine line = parse_hot(input, hot, hot_meta);
@@ -254,6 +270,37 @@ TEST_SUITE("protocol properties") {
       CHECK(parse_hot(input, request, meta).bytes == taken);
       // Words of the next request in the same window change nothing.
       CHECK(parse_hot(input + "set a b c", request, meta).bytes == (row.taken ? input.size() : 0));
+#endif
+      CHECK(agrees_with_general_way(input));
+    }
+  }
+
+  TEST_CASE("the plain lines are taken, and nothing that only looks like them") {
+    const std::string behind = "0123456789abcdef0123456789abcdef0123456789\r\n";
+    const struct {
+      const char* line;
+      bool taken;
+    } rows[] = {
+        {"set k 0 0 1\r\n", true},
+        {"set key_0000000000ab 0 0 32\r\n", true},
+        {"set key_0000000000ab 999999999 999999999 999999999\r\n", true},
+        {"set key_0000000000ab 9999999999 0 32\r\n", false},
+        {"set key_0000000000ab 0 -1 32\r\n", false},
+        {"set key_0000000000ab 0 0 32 noreply\r\n", false},
+        {"set key_0000000000ab 0 0 32\n", false},
+        {"set key_0000000000ab 0 0 \r\n", false},
+        {"set key_0000000000ab 0  0 32\r\n", false},
+        {"set  key 0 0 32\r\n", false},
+        {"set key\t 0 0 32\r\n", false},
+        {"add key_0000000000ab 0 0 32\r\n", false},
+    };
+    for (const auto& row : rows) {
+      const std::string line = row.line;
+      const std::string input = line + behind;
+      CAPTURE(line);
+      Request request;
+#if defined(__SSE2__)
+      CHECK(parse_plain_set(input, request) == (row.taken ? line.size() : 0));
 #endif
       CHECK(agrees_with_general_way(input));
     }

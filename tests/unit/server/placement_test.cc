@@ -13,7 +13,8 @@ namespace {
 const std::vector<CpuSite> kTwoNodes = {{0, 0, 0}, {1, 0, 0}, {2, 1, 1}, {3, 1, 1}};
 const std::vector<CpuSite> kOneNode = {{0, 0, 0}, {1, 0, 0}};
 
-NodePlacement place(const std::vector<CpuSite>& sites, bool pin = true, config::Numa numa = config::Numa::kAuto) {
+NodePlacement place(const std::vector<CpuSite>& sites, bool pin = true,
+                    config::Numa numa = config::Numa::kAuto) {
   config::ThreadConfig threads;
   threads.pin = pin;
   threads.numa = numa;

@@ -333,7 +333,10 @@ constexpr OptionSet kOptionSets[] = {
        o.threads = 8;
        o.memory_limit_bytes = std::size_t{8} << 30;
      }},
-    {"two nodes", [](Options& o) { o.nodes = {1000, 1001}; }},
+    {"two nodes",
+     [](Options& o) {
+       o.nodes = {1000, 1001};
+     }},
     {"lru without ids",
      [](Options& o) {
        o.lru = true;
