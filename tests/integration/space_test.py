@@ -13,12 +13,6 @@ MIB = 1 << 20
 WORKERS = ["-t", "2"]
 
 
-def is_sanitized(server):
-    """Such a server is slow and needs memory of its own: figures hold for the real one only."""
-    with open(f"/proc/{server.process.pid}/maps", encoding="ascii", errors="replace") as maps:
-        return any("libasan" in line or "libtsan" in line for line in maps)
-
-
 @suite.test("1 MiB and the -I size are stored while memory is full of small items and others go on storing them")
 def large_among_small(options):
     flags = ["-m", "64", "-I", "32m"] + WORKERS
@@ -61,10 +55,10 @@ def expiry(options):
             resident = int(first.stats()["page_bytes_resident"])
         time.sleep(max(0, stored + ttl - 1 - time.monotonic()))
         began, cpu = time.monotonic(), space.cpu_seconds(server.process.pid)
-        gone = space.seconds_until_gone(server, 30 if is_sanitized(server) else 10 + 1)
+        gone = space.seconds_until_gone(server, 30 if space.is_sanitized(server) else 10 + 1)
         assert gone is not None, server.stats()["curr_items"]
         share = (space.cpu_seconds(server.process.pid) - cpu) / max(time.monotonic() - began, 10)
-        assert share < 0.05 or is_sanitized(server), f"{share:.3f} of a core"
+        assert share < 0.05 or space.is_sanitized(server), f"{share:.3f} of a core"
         stats = server.stats()
         assert int(stats["crawler_reclaimed"]) == items and int(stats["get_expired"]) == 0, stats
         assert int(stats["page_bytes"]) <= 16 * 256 * 1024, stats["page_bytes"]
@@ -88,14 +82,14 @@ def idle(options):
         threads = 2 + 2  # workers, acceptor, main
         # A tick is a quarter of a second.
         assert woken <= threads * 5 * (seconds + 0.5), woken
-        assert used / seconds < (0.1 if is_sanitized(server) else 0.01), used
+        assert used / seconds < (0.1 if space.is_sanitized(server) else 0.01), used
 
 
 @suite.test("the resident set grows by what stats says, at two sizes of -m, whatever is stored")
 def resident_set(options):
     for limit, value_bytes in ((16, 60), (64, 3000)):
         with process.Server(options, ["-m", str(limit)] + WORKERS) as server:
-            if is_sanitized(server):
+            if space.is_sanitized(server):
                 return  # shadow memory
             connections = [server.connect() for _ in range(50)]
             for connection in connections:  # so that every buffer of the workers has been used once

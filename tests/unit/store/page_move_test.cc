@@ -134,6 +134,32 @@ TEST_SUITE("store page moves") {
     CHECK(move() == PageMove::kMoved);
   }
 
+  TEST_CASE("a class that has nothing to evict finds an emptied page in reserve") {
+    store::Options options = StoreFixture::default_options();
+    options.memory_limit_bytes = std::size_t{20} << 20;  // one page of 64 is kept
+    StoreFixture s(options);
+    for (unsigned i = 0; s.store->stats().evictions == 0; ++i) {
+      REQUIRE(i < 2000);
+      fill(s, 40, 1000, "t" + std::to_string(i) + ":");
+    }
+    const auto evicted = [&] { return s.store->stats().moved_evicted; };
+    const std::uint64_t before = evicted();
+    unsigned steps = 0;
+    while (s.thread->end_turn()) REQUIRE(++steps < 64);
+    CHECK(steps > 2);  // of 512 chunks
+    const std::uint64_t ready = evicted();
+    CHECK(ready > before);
+    CHECK(s.set("large", std::string(kLargeBytes, 'v')) == store::StoreResult::kStored);
+    CHECK(evicted() == ready);
+    // Another one is made ready; after a flush nothing is kept.
+    while (s.thread->end_turn()) REQUIRE(++steps < 128);
+    CHECK(evicted() > ready);
+    s.store->flush(*s.thread);
+    s.maintain_all();
+    s.maintain_all();
+    CHECK(s.store->stats().page_bytes_used <= 3 * store::kPageBytes);
+  }
+
   TEST_CASE("without eviction no page with items moves") {
     store::Options options = small_store();
     options.evict = false;
