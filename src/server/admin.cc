@@ -91,13 +91,21 @@ void flush_after(WorkerContext& worker, std::int64_t delay) {
   flush_if_due(worker);
 }
 
-void flush_if_due(WorkerContext& worker) {
+bool flush_prepared(WorkerContext& worker) {
+  return worker.store.prepare_flush(worker.thread);
+}
+
+bool flush_if_due(WorkerContext& worker) {
   CacheTime due = worker.server.flush_due.load(std::memory_order_relaxed);
-  if (due == 0 || worker.now() < due) return;
+  if (due == 0 || worker.now() < due) return false;
   worker.latency.begin_step();
-  if (!worker.server.flush_due.compare_exchange_strong(due, 0)) return;
+  const bool prepared = flush_prepared(worker);
+  if (!prepared) worker.latency.end_step(Span::kUpkeepFlush);
+  if (!prepared) return true;
+  if (!worker.server.flush_due.compare_exchange_strong(due, 0)) return false;
   flush_now(worker);
   worker.latency.end_step(Span::kUpkeepFlush);
+  return false;
 }
 
 AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const protocol::Request& request,
@@ -112,6 +120,7 @@ AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const 
       answer_stats(worker, connection, request.arguments, output, successor);
       break;
     case Command::kFlushAll:
+      if (!flush_prepared(worker)) return AdminOutcome::kLater;
       return answer(flush_all(worker, request.arguments));
     case Command::kVerbosity:
       return answer(verbosity(worker, request.arguments));

@@ -10,7 +10,8 @@
 
 namespace ringcached::server {
 
-enum class AdminOutcome { kContinue, kClose, kHandOver };
+// kLater: nothing was done, the same request is to be executed again in the next turn.
+enum class AdminOutcome { kContinue, kClose, kHandOver, kLater };
 
 // kHandOver: the answer is made by `successor`, which takes the connection over.
 AdminOutcome execute_admin(WorkerContext& worker, Connection& connection, const protocol::Request& request,
@@ -21,7 +22,10 @@ bool flush_allowed(WorkerContext& worker);
 // flush_all: at once if `delay` is 0 or negative, else when its time has come (a time as of spec section 4).
 void flush_after(WorkerContext& worker, std::int64_t delay);
 
+// Before the two below: whether a flush would be short now. False: try again in the next turn.
+bool flush_prepared(WorkerContext& worker);
 // Runs a delayed flush_all whose time has come. Called by every worker once per turn; one of them does it.
-void flush_if_due(WorkerContext& worker);
+// True if that is to come in the next turns.
+bool flush_if_due(WorkerContext& worker);
 
 }  // namespace ringcached::server

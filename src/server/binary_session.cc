@@ -86,7 +86,7 @@ BinarySession::Step BinarySession::on_request(Connection& connection, Output& ou
   // Measured apart from the requests around it, which are short.
   worker_.latency.end_run();
   const Step step = on_administration(connection, output, request, request_bytes, rest);
-  worker_.latency.count(CommandKind::kOther);
+  if (!step.later) worker_.latency.count(CommandKind::kOther);
   worker_.latency.end_run();
   return step;
 }
@@ -104,6 +104,7 @@ BinarySession::Step BinarySession::on_administration(Connection& connection, Out
     case BinaryCommand::kStat:
       return on_stat(output, request, request_bytes);
     case BinaryCommand::kFlush:
+      if (!flush_prepared(worker_)) return {.later = true};
       flush(output, request);
       break;
     case BinaryCommand::kQuit:

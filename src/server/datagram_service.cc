@@ -98,6 +98,8 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
     const bool between = session == nullptr || session->between_requests();
     switch (consumed.next) {
       case Next::kYield:
+        // A request that is to wait for later turns: datagrams may be lost.
+        if (consumed.bytes == 0) return exchange.replies.count_dropped(), true;
         if (!between && input.empty()) return false;
         if (between) reply(exchange);
         break;

@@ -20,7 +20,8 @@ class DialectSession : public ConnectionHandler {
   // What one step did: bytes used, and whether the loop goes on.
   struct Step {
     std::size_t used = 0;
-    bool wait = false;  // more input is needed
+    bool wait = false;   // more input is needed
+    bool later = false;  // the same input again in the next turn
     bool close = false;
     bool reject = false;     // close, because of the client's fault
     bool hand_over = false;  // to worker.successor
@@ -58,6 +59,7 @@ class DialectSession : public ConnectionHandler {
       if (done.reject) return {used, Next::kReject};
       if (done.hand_over) return {used, Next::kHandOver};
       if (done.wait) return {used, Next::kReceive};
+      if (done.later) return {used, Next::kYield};
       if (connection.output_blocked()) return {used, Next::kBlocked};
       requests += done.requests;
       if (requests >= worker.requests_per_turn) {

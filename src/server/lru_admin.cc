@@ -41,6 +41,8 @@ std::string_view reply_of(store::Store::PageMove move) {
       return reply::kReassignSame;
     case PageMove::kBadClass:
       return reply::kReassignBadClass;
+    case PageMove::kBusy:
+      return reply::kReassignBusy;
     case PageMove::kNoSpare:
       break;
   }

@@ -189,7 +189,7 @@ TextSession::Step TextSession::on_administration(Connection& connection, Output&
                                                  const protocol::Request& request, std::size_t line_bytes) {
   worker_.latency.end_run();
   const Step step = administer(connection, output, request, line_bytes);
-  worker_.latency.count(CommandKind::kOther);
+  if (!step.later) worker_.latency.count(CommandKind::kOther);
   worker_.latency.end_run();
   return step;
 }
@@ -204,6 +204,7 @@ TextSession::Step TextSession::administer(Connection& connection, Output& output
       return {.used = line_bytes, .close = true};
     default: {
       const AdminOutcome outcome = execute_admin(worker_, connection, request, output, worker_.successor);
+      if (outcome == AdminOutcome::kLater) return {.later = true};
       return {.used = line_bytes,
               .close = outcome == AdminOutcome::kClose,
               .hand_over = outcome == AdminOutcome::kHandOver};

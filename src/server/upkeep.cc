@@ -50,12 +50,13 @@ void Upkeep::join_crawl(WorkerContext& worker) {
 
 bool Upkeep::on_turn(WorkerContext& worker) {
   join_crawl(worker);
-  if (!waiting_) return false;
+  Timing timing(worker.latency);
+  // A page that is wanted does not wait for the next tick.
+  if (!waiting_) return worker.thread.end_turn(&timing);
   if (std::exchange(ticked_, false)) report_own_page_moves(worker, page_moves_told_);
   const bool reap = crawling_ || worker.server.live.crawler.load(std::memory_order_relaxed);
   const BackgroundFigures before = background_figures(worker);
   if (before.examined == pass_began_.examined) pass_began_at_ = worker.now();
-  Timing timing(worker.latency);
   waiting_ = worker.thread.maintain(worker.now(), kChunksPerStep, reap, &timing);
   report_pages_moved(worker, before);
   if (!waiting_) {

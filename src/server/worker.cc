@@ -36,7 +36,7 @@ void Worker::on_turn_begin() {
   context_->latency.begin_turn();
   // However long the thread has slept, or was kept from running, requests are served by the time they are read.
   server_.clock.tick();
-  flush_if_due(*context_);
+  flush_waiting_ = flush_if_due(*context_);
 }
 
 bool Worker::on_turn_end() {
@@ -49,7 +49,7 @@ void Worker::on_submitted() {
 
 bool Worker::on_turn() {
   const bool maintenance_waiting = upkeep_.on_turn(*context_);
-  return serve_watchers(*context_) || maintenance_waiting;
+  return serve_watchers(*context_) || maintenance_waiting || flush_waiting_;
 }
 
 void Worker::on_tick() {

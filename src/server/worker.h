@@ -34,6 +34,7 @@ class Worker final : public WorkerHandler {
   const unsigned node_;
   std::optional<WorkerContext> context_;  // from on_start, on the worker's own thread
   Upkeep upkeep_;
+  bool flush_waiting_ = false;  // for the next turns, see flush_if_due()
 };
 
 }  // namespace ringcached::server

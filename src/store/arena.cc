@@ -62,6 +62,7 @@ bool Arena::Impl::attach(unsigned slab_class, PageId page) {
 }
 
 PageId Arena::Impl::detach(Lane& lane, std::uint32_t slot) {
+  if (departure.lane == &lane && departure.slot == slot) departure.lane = nullptr;
   const std::uint32_t index = lane.page_at(slot).index;
   const PageId page = lane.detach(slot);
   const PageId moved = pages[--page_count];
@@ -164,6 +165,7 @@ Chunk Arena::allocate(unsigned slab_class) {
     if (const Chunk chunk = impl.take(slab_class)) return chunk;
   }
   const Chunk chunk = impl.allocate_under_pressure(slab_class, leaving);
+  impl.note_page_work();
   if (!chunk) {
     ++impl.per_class[slab_class].stats.out_of_memory;
     impl.note_shortage(kPageBytes);
@@ -205,22 +207,42 @@ void Arena::free_remote(ChunkAddress chunk) {
                                                 std::memory_order_relaxed));
 }
 
-bool Arena::give_page(unsigned slab_class) {
-  Impl::Leaving leaving(impl_->pool);
+Arena::PageStep Arena::give_page(unsigned slab_class, unsigned chunks_max) {
+  Impl::Leaving to_pool(impl_->pool);
   const std::lock_guard guard(impl_->lock);
-  const PageId page = impl_->take_page(slab_class);
-  if (page == kNoPage) return false;
-  leaving.add(page);
-  return true;
+  const PageStep step = impl_->give_page(slab_class, kToPool, chunks_max, to_pool);
+  impl_->note_page_work();
+  return step;
 }
 
-bool Arena::move_page(unsigned from, unsigned to) {
-  Impl::Leaving leaving(impl_->pool);
+Arena::PageStep Arena::ask_for_page() {
+  Impl::Leaving to_pool(impl_->pool);
+  // The owner may be emptying a page, and be interrupted in that.
+  const std::unique_lock guard(impl_->lock, std::try_to_lock);
+  if (guard && impl_->reserve_count != 0) return impl_->give_page(kAnyClass, kToPool, 0, to_pool);
+  return impl_->page_asked.exchange(true, std::memory_order_relaxed) ? PageStep::kUnderWay : PageStep::kGone;
+}
+
+Arena::PageStep Arena::move_page(unsigned from, unsigned to) {
+  Impl::Leaving to_pool(impl_->pool);
   const std::lock_guard guard(impl_->lock);
-  const PageId page = impl_->take_page(from);
-  if (page == kNoPage) return false;
-  if (!impl_->attach(to, page)) leaving.add(page);
-  return true;
+  if (impl_->departure.lane != nullptr) return PageStep::kBusy;
+  const PageStep step = impl_->give_page(from, to, kEmptyingStep, to_pool);
+  impl_->note_page_work();
+  return step;
+}
+
+bool Arena::step_page() {
+  Impl::Leaving to_pool(impl_->pool);
+  const std::lock_guard guard(impl_->lock);
+  impl_->step_page(to_pool);
+  impl_->note_page_work();
+  return wants_page_step();
+}
+
+bool Arena::wants_page_step() const {
+  return impl_->page_work.load(std::memory_order_relaxed) ||
+         impl_->page_asked.load(std::memory_order_relaxed);
 }
 
 bool Arena::add_page(unsigned slab_class) {

@@ -72,11 +72,13 @@ class Arena {
   Arena(const Options& options, PagePool& pool, const SlabClasses& classes, ItemOwner& owner);
   ~Arena();
 
-  // A chunk of kind kFilling. Order: remote frees, free list, a new page of the pool, a page of another
-  // class of this arena that is worth more here (BalanceSettings), eviction in the class, a page of any other
-  // class. Empty when all of that failed, or with evict == false when memory is used up. Never waits; the
-  // work is bounded by kEvictionTries calls of try_evict or, where the class has nothing to evict, by a few
-  // pages' items. [any], so that a worker without memory can use another's.
+  // A chunk of kind kFilling. Order: remote frees, free list, a new page of the pool, eviction in the class,
+  // a page of any other class. In passing a page of another class that is worth more here (BalanceSettings)
+  // is emptied, a few chunks each time, and at most kChunksPerTurn until end_turn(). Empty when all of
+  // that failed, or with evict == false when memory is used up. Never waits; the work is bounded by a few
+  // times kEvictionTries calls of try_evict. Where the class has nothing to evict it gets a page of the
+  // reserve, which step_page() makes ready; when that is used up one is emptied at once, which is the work of
+  // a page's items. [any], so that a worker without memory can use another's.
   Chunk allocate(unsigned slab_class);
   // Entries looked at before one is evicted whatever its counter says.
   static constexpr unsigned kEvictionTries = 64;
@@ -97,13 +99,37 @@ class Arena {
 
   // Takes a page out of the arena and gives it to the pool; evicts what is in it (with evict == false only
   // pages without items are taken). `slab_class` = kAnyClass: from the class with the most free chunks, if
-  // that is a page's worth, else from the one whose pages are worth least. Work: the items of
-  // one page, at most 8192 of the smallest; of a page that turns out to hold something that cannot be evicted
-  // now, what could is gone, and another is tried. False if nothing could be taken now. [any]
+  // that is a page's worth, else from the one whose pages are worth least. Of a page that turns out to hold
+  // something that cannot be evicted now, what could is gone, and another is tried.
+  //
+  // At most about `chunks_max` chunks are looked at. A page of more begins to leave: it hands out no chunk
+  // any more, and step_page() or the next call goes on with it. There is one such page at a time: while one
+  // is leaving, on whatever grounds, this goes on with that. [any]
+  enum class PageStep : std::uint8_t {
+    kNone,      // nothing can be taken now, or the page that was leaving stays
+    kBusy,      // another page is leaving (move_page only)
+    kUnderWay,  // a page is leaving
+    kGone,      // it has left
+  };
   static constexpr unsigned kAnyClass = ~0U;
-  bool give_page(unsigned slab_class);
-  // The same, but the page becomes one of class `to`. [any]
-  bool move_page(unsigned from, unsigned to);
+  static constexpr unsigned kEmptyingStep = 512;
+  PageStep give_page(unsigned slab_class, unsigned chunks_max = kEmptyingStep);
+  // The same for who can wait: a page of the reserve goes to the pool at once, else the owner's step_page()
+  // gives one (kUnderWay when that was asked for before). While turns() advances the owner does so. [any]
+  PageStep ask_for_page();
+  std::uint32_t turns() const;  // of the owner, so far; any thread
+  // The same as give_page(), but the page becomes one of class `to`, or with kToPool goes to the pool; and it
+  // does not go on with another. [any]
+  static constexpr unsigned kToPool = 0;
+  PageStep move_page(unsigned from, unsigned to);
+  // A step of emptying the page that is leaving, if any, or of making a page the reserve (see allocate()).
+  // True if there is more to do. A page stays after all if it is found to hold something that cannot be
+  // evicted now. [any]
+  bool step_page();
+  // A turn of the owner ends: allocations may again look at so many chunks in passing. Called by the owner.
+  static constexpr unsigned kChunksPerTurn = 2048;
+  void end_turn();
+  bool wants_page_step() const;  // step_page() has something to do; no lock, any thread
   // Takes a page of the pool for `slab_class`; false if there is none. [any]
   bool add_page(unsigned slab_class);
 

@@ -157,17 +157,45 @@ void Arena::Impl::look_at_next_class() {
   }
 }
 
-// True if the class has got a page.
-bool Arena::Impl::take_less_used_page(unsigned number, Leaving& leaving) {
+// The chunks of a page of `from` to be emptied per allocation in `to`: it is ready before a page's worth of
+// these was evicted, but no allocation takes long.
+unsigned Arena::Impl::emptying_step(unsigned from, unsigned to) const {
+  constexpr unsigned kFaster = 4, kStepMin = 32, kStepMax = 128;
+  return std::clamp(kFaster * classes.chunks_per_page(from) / classes.chunks_per_page(to), kStepMin,
+                    kStepMax);
+}
+
+unsigned Arena::Impl::take_credit(unsigned chunks) {
+  const unsigned left = credit.load(std::memory_order_relaxed);
+  const unsigned taken = std::min(left, chunks);
+  credit.store(left - taken, std::memory_order_relaxed);
+  return taken;
+}
+
+void Arena::end_turn() {
+  impl_->turns.store(impl_->turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  impl_->credit.store(kChunksPerTurn, std::memory_order_relaxed);
+}
+
+std::uint32_t Arena::turns() const {
+  return impl_->turns.load(std::memory_order_relaxed);
+}
+
+// Makes a page of another class leave for this one, or goes on with it.
+void Arena::Impl::take_less_used_page(unsigned number, Leaving& leaving) {
   const BalanceSettings* const balance = options.balance;
-  if (balance == nullptr || !options.evict || !balance->on.load(std::memory_order_relaxed)) return false;
+  if (departure.lane != nullptr) {
+    if (departure.to == number) step_leaving(take_credit(emptying_step(departure.from, number)), leaving);
+    return;
+  }
+  if (balance == nullptr || !options.evict || !balance->on.load(std::memory_order_relaxed)) return;
   SlabClass& taker = per_class[number];
-  if (taker.bytes_to_look > 0) return false;
+  if (taker.bytes_to_look > 0) return;
   taker.bytes_to_look = kLookBytes;
-  if (taker.pages() == page_count) return false;
+  if (taker.pages() == page_count) return;
   look_at_next_class();
   const unsigned giver = giver_for(number);
-  if (giver == 0) return false;
+  if (giver == 0) return;
   look_at_class(per_class[giver]);
   const float returns = options.lru ? kReturnsLru : std::max(taker.returning_share, kReturnsMin);
   // A page is much of what a class of few pages has: such a class gives only what is not used at all.
@@ -177,17 +205,11 @@ bool Arena::Impl::take_less_used_page(unsigned number, Leaving& leaving) {
   const double worth = per_class[giver].mean_worth;
   const bool far_apart = worth >= 0 && worth * kFarApart < wanted;
   const std::uint64_t evicted_min = far_apart ? 0 : worth * kApart < wanted ? kPageBytes : kEvictedWhenNear;
-  if (worth < 0 || worth >= wanted || taker.evicted_since_page < evicted_min) return false;
-  const PageId page = take_page_of(giver, &wanted);
-  if (page == kNoPage) return false;
-  if (!attach(number, page)) {
-    leaving.add(page);
-    return false;
-  }
-  note_move(number);
-  taker.evicted_since_page = 0;
-  if (far_apart) taker.bytes_to_look = 0;
-  return true;
+  if (worth < 0 || worth >= wanted || taker.evicted_since_page < evicted_min) return;
+  if (!begin_leaving_of(giver, number, &wanted)) return;
+  departure.by_itself = true;
+  departure.far_apart = far_apart;
+  step_leaving(take_credit(kEmptyingStep), leaving);
 }
 
 std::uint64_t Arena::bytes_gained() const {

@@ -1,5 +1,5 @@
-// Inside of Arena: what arena.cc (chunks, the public calls) and arena_reclaim.cc (eviction, taking pages)
-// share.
+// Inside of Arena: what arena.cc (chunks, the public calls), arena_reclaim.cc (eviction), arena_pages.cc
+// (taking pages) and arena_balance.cc (which ones) share.
 #pragma once
 
 #include <array>
@@ -44,6 +44,19 @@ struct Arena::Impl {
       for (unsigned i = 0; i < lane_count; ++i) sum += lanes[i]->chunks_free();
       return sum;
     }
+  };
+
+  // The page that is being emptied in steps.
+  static constexpr unsigned kToReserve = ~0U;
+  static constexpr unsigned kDepartureTries = 4;
+  struct Departure {
+    Lane* lane = nullptr;  // null: none
+    std::uint32_t slot = 0;
+    std::uint32_t next = 0;  // the chunk that is next
+    unsigned from = 0;       // its class
+    unsigned to = kToPool;   // the class it will belong to
+    bool by_itself = false;  // the class that evicts made it leave
+    bool far_apart = false;  // see take_less_used_page()
   };
 
   // Pages that leave the arena under its lock and go to the pool after it (the pool may make a system call).
@@ -95,14 +108,32 @@ struct Arena::Impl {
   static double page_worth(const LanePage& page);
   std::uint32_t least_used_page(Lane& lane, const double* worth_max);
   unsigned giver_for(unsigned taker) const;
-  bool take_less_used_page(unsigned slab_class, Leaving& leaving);
+  void take_less_used_page(unsigned slab_class, Leaving& leaving);
+  unsigned take_credit(unsigned chunks);
+  unsigned emptying_step(unsigned from, unsigned to) const;
   bool evict_in(unsigned slab_class);
   bool blocked_page(const Lane& lane, std::uint32_t slot) const;
+  // Evicts what is in the page from chunk `first` on, looking at `chunks_max`; tells where it stopped. False
+  // when something cannot be evicted now; what could is gone then.
+  bool empty_chunks(Lane& lane, std::uint32_t slot, std::uint32_t& first, std::uint32_t chunks_max);
   bool empty_page(Lane& lane, std::uint32_t slot);
+  bool begin_leaving(unsigned slab_class, unsigned to);
+  bool begin_leaving_of(unsigned slab_class, unsigned to, const double* worth_max = nullptr);
+  PageStep step_leaving(unsigned chunks_max, Leaving& to_pool);
+  PageId finish_leaving();
+  void arrive(const Departure& departed, PageId page, Leaving& to_pool);
+  PageStep give_page(unsigned from, unsigned to, unsigned chunks_max, Leaving& to_pool);
+  void step_page(Leaving& to_pool);
+  PageId page_at_once();
+  void want_reserve();
+  std::size_t reserve_size() const;
+  void abandon_leaving();
+  void note_page_work();
+  void expect_evictions(const Lane& lane, std::uint32_t slot, std::uint32_t first);
   bool empty_part(ChunkAddress part);
   unsigned victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded) const;
-  PageId take_page_of(unsigned slab_class, const double* worth_max = nullptr);
-  PageId take_page(unsigned slab_class);
+  PageId take_page_of(unsigned slab_class);
+  PageId take_page();
   Chunk allocate_under_pressure(unsigned slab_class, Leaving& leaving);
 
   const Options options;
@@ -122,6 +153,17 @@ struct Arena::Impl {
   unsigned class_looked_at = 0;
   PageMoveStats moves;
   unsigned page_came_from = 0;  // class of the page taken last
+  Departure departure;
+  // Emptied pages of no class, for page_at_once().
+  static constexpr std::size_t kReserveMax = 8;
+  struct Emptied {
+    PageId page = kNoPage;
+    unsigned from = 0;  // class
+  };
+  std::array<Emptied, kReserveMax> reserve;
+  std::size_t reserve_count = 0;
+  bool reserve_wanted = false;
+  std::uint64_t reserve_not_before = 0;  // gained_bytes
   std::uint64_t lane_choice = 0;
   FifoBlocks blocks;
   std::array<SlabClass, SlabClasses::kClassesMax + 1> per_class;
@@ -132,7 +174,9 @@ struct Arena::Impl {
   // Read without the lock.
   std::atomic<std::uint64_t> gained_bytes{0};
   std::atomic<std::size_t> pages_held{0};
-  std::atomic<bool> is_short{false}, in_hurry{false};
+  std::atomic<bool> is_short{false}, in_hurry{false}, page_work{false}, page_asked{false};
+  std::atomic<std::uint32_t> turns{0};
+  std::atomic<unsigned> credit{kChunksPerTurn};  // chunks that allocations may still look at in this turn
 };
 
 }  // namespace ringcached::store

@@ -99,6 +99,10 @@ ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t gene
   return decision;
 }
 
+void ArenaOwner::expect_eviction(ChunkAddress chunk) {
+  core_.index->prefetch(core_.hash_at(chunk));
+}
+
 ChunkAddress ArenaOwner::head_of(ChunkAddress part) {
   const std::byte* chunk = core_.item(part);
   if (chunk_kind(shared_load32(chunk + kStateOffset)) != ChunkKind::kPart) return kNoChunk;

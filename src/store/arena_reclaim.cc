@@ -8,18 +8,8 @@ namespace {
 
 // Candidates evicted whatever their counters say, when kEvictionTries were all in use: some may be busy.
 constexpr unsigned kForcedTries = 8;
-// Taking a page: classes tried, pages tried in each.
-constexpr unsigned kVictimClasses = 3;
-constexpr unsigned kVictimPages = 4;
-
-// The state word of a chunk that may be another arena's and change hands at this moment.
-#if defined(__clang__) || defined(__GNUC__)
-__attribute__((no_sanitize("address")))
-#endif
-std::uint32_t
-racy_state(const std::byte* chunk) {
-  return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(chunk + kStateOffset), __ATOMIC_RELAXED);
-}
+// Items evicted for one chunk: some may be in the page that is leaving.
+constexpr unsigned kEvictionsMax = 8;
 
 }  // namespace
 
@@ -96,114 +86,6 @@ bool Arena::Impl::evict_in(unsigned number) {
   return freed;
 }
 
-// Evicts the chain that `part` belongs to; its parts of this arena come back through the remote list.
-bool Arena::Impl::empty_part(ChunkAddress part) {
-  const ChunkAddress head = owner.head_of(part);
-  if (head == kNoChunk) return false;
-  const std::uint32_t generation = chunk_generation(racy_state(pool.chunk_pointer(head)));
-  if (ask_owner(head, generation, Queue::kMain, true).verdict != Verdict::kEvicted) return false;
-  if (pool.info(pool.page_of(head)).arena.load(std::memory_order_relaxed) == options.id) {
-    give_back(lane_of(head), head);
-  } else {
-    owner.free_elsewhere(head);
-  }
-  return true;
-}
-
-// A look without consequences: such a page would be emptied in vain.
-bool Arena::Impl::blocked_page(const Lane& lane, std::uint32_t slot) const {
-  const LanePage& page = lane.page_at(slot);
-  if (!options.evict) return page.used != 0;
-  const bool pinnable = lane.chunk_bytes() >= PagePool::kPinGrainBytes;
-  for (std::uint32_t i = page.first; i < page.fresh && page.used != 0; ++i) {
-    const ChunkAddress chunk = lane.address_of({slot, i});
-    const ChunkKind kind = chunk_kind(chunk_state(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed));
-    if (kind == ChunkKind::kFilling || kind == ChunkKind::kLimbo) return true;
-    if (kind != ChunkKind::kFree && pinnable && pool.pins(chunk).load(std::memory_order_seq_cst) != 0)
-      return true;
-  }
-  return false;
-}
-
-// Evicts what is in the page. False when something in it cannot be evicted now; what could is gone then.
-bool Arena::Impl::empty_page(Lane& lane, std::uint32_t slot) {
-  if (blocked_page(lane, slot)) {
-    ++moves.busy;
-    return false;
-  }
-  const LanePage& page = lane.page_at(slot);
-  bool possible = true;
-  emptying = true;
-  for (std::uint32_t i = page.first; possible && i < page.fresh && page.used != 0; ++i) {
-    const ChunkAddress chunk = lane.address_of({slot, i});
-    const std::uint32_t state = chunk_state(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
-    if (chunk_kind(state) == ChunkKind::kItem) {
-      const ItemOwner::Decision decision = ask_owner(chunk, chunk_generation(state), Queue::kMain, true);
-      possible = decision.verdict == Verdict::kEvicted;
-      if (possible) {
-        ++(decision.expired ? moves.reclaimed : moves.evicted);
-        give_back(lane, chunk);
-      }
-    } else if (chunk_kind(state) == ChunkKind::kPart) {
-      possible = empty_part(chunk);
-      drain_remote(~0U, nullptr);
-    }
-  }
-  emptying = false;
-  return page.used == 0;
-}
-
-// Without an excluded class: kAnyClass when there is nothing to take.
-unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded) const {
-  unsigned best = kAnyClass;
-  double best_score = 0;
-  for (unsigned number = 1; number <= classes.count(); ++number) {
-    const SlabClass& slab_class = per_class[number];
-    const std::size_t count = slab_class.pages();
-    if (count == 0 || excluded[number]) continue;
-    const std::size_t free_pages =
-        slab_class.chunks_used() == 0 ? count : slab_class.chunks_free() / classes.chunks_per_page(number);
-    // Free memory first; then what is worth least; the only page of a class last.
-    constexpr double kFreeFirst = 1e12, kOnlyPage = 1e-6;
-    double score = static_cast<double>(count) / (1 + std::max(slab_class.mean_worth, 0.0));
-    if (count == 1) score *= kOnlyPage;
-    if (free_pages != 0) score = kFreeFirst * static_cast<double>(free_pages);
-    if (score <= best_score) continue;
-    best = number;
-    best_score = score;
-  }
-  return best;
-}
-
-PageId Arena::Impl::take_page_of(unsigned number, const double* worth_max) {
-  SlabClass& slab_class = per_class[number];
-  for (unsigned i = 0; i < slab_class.lane_count; ++i) {
-    Lane& lane = *slab_class.lanes[i];
-    for (unsigned tried = 0; tried < kVictimPages; ++tried) {
-      const std::uint32_t slot = least_used_page(lane, worth_max);
-      if (slot == ~0U) break;
-      if (!empty_page(lane, slot)) continue;
-      page_came_from = number;
-      return detach(lane, slot);
-    }
-  }
-  return kNoPage;
-}
-
-PageId Arena::Impl::take_page(unsigned slab_class) {
-  drain_remote(~0U, nullptr);
-  if (slab_class != kAnyClass) return slab_class <= classes.count() ? take_page_of(slab_class) : kNoPage;
-  std::array<bool, SlabClasses::kClassesMax + 1> excluded{};
-  for (unsigned tried = 0; tried < kVictimClasses; ++tried) {
-    const unsigned victim = victim_class(excluded);
-    if (victim == kAnyClass) return kNoPage;
-    const PageId page = take_page_of(victim);
-    if (page != kNoPage) return page;
-    excluded[victim] = true;
-  }
-  return kNoPage;
-}
-
 // The pool is used up. `leaving` takes a page that could not be made one of this class for want of heap.
 Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving) {
   // First what costs nobody an item: chunks set aside until the queues have forgotten them. A page given to a
@@ -216,14 +98,15 @@ Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving
     return {};
   };
   if (const Chunk chunk = take_parked()) return chunk;
-  if (take_less_used_page(slab_class, leaving)) {
-    if (const Chunk chunk = take(slab_class)) return chunk;
-  }
-  if (options.evict && evict_in(slab_class)) {
+  want_reserve();
+  take_less_used_page(slab_class, leaving);
+  if (const Chunk chunk = take(slab_class)) return chunk;
+  // A chunk of a page that is leaving comes back to nobody.
+  for (unsigned tries = 0; tries < kEvictionsMax && options.evict && evict_in(slab_class); ++tries) {
     if (const Chunk chunk = take(slab_class)) return chunk;
   }
   // Without eviction, too: another class may have a page without items.
-  const PageId page = take_page(kAnyClass);
+  const PageId page = page_at_once();
   if (page != kNoPage && !attach(slab_class, page)) {
     leaving.add(page);
   } else if (page != kNoPage) {

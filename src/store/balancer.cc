@@ -1,6 +1,7 @@
 #include "store/balancer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "store/store_core.h"
@@ -12,6 +13,10 @@ namespace {
 constexpr double kWindowPagesMin = 8;
 constexpr double kFarApart = 4;
 constexpr double kNothing = 1e-9;
+// Of a page of another arena that is emptied for this one.
+constexpr unsigned kChunksPerAllocation = 128;
+// Allocations after which a thread that has not ended its turn is taken to sleep.
+constexpr unsigned kAsksPerTurn = 64;
 
 }  // namespace
 
@@ -41,6 +46,19 @@ double Balancer::age_of(const ThreadState& thread, unsigned arena) const {
          std::max(seen_[arena].gained_pages, kNothing);
 }
 
+// A thread that is at work empties its pages itself: its allocations need not wait for us then. Not one that
+// sleeps.
+Arena::PageStep Balancer::take_page_of(Arena& giver) {
+  Seen& seen = seen_[giver.id()];
+  const std::uint32_t turns = giver.turns();
+  if (turns != std::exchange(seen.turns, turns)) seen.asked_in_turn = 0;
+  if (++seen.asked_in_turn <= kAsksPerTurn) return giver.ask_for_page();
+  if (credit_ == 0) return Arena::PageStep::kUnderWay;
+  const unsigned chunks = std::min(credit_, kChunksPerAllocation);
+  credit_ -= chunks;
+  return giver.give_page(Arena::kAnyClass, chunks);
+}
+
 void Balancer::before_allocation(ThreadState& thread) {
   if (!thread.arena->take_shortage()) [[likely]]
     return;
@@ -59,9 +77,15 @@ void Balancer::before_allocation(ThreadState& thread) {
   }
   const double age = age_of(thread, thread.id);
   const double wanted = age_max * core.balance.ratio.load(std::memory_order_relaxed);
-  const bool moved = age < wanted && core.arenas[oldest]->give_page(Arena::kAnyClass);
-  if (moved) thread.ledger.counters.pages_moved.add();
-  thread.arena->hurry(moved && age * kFarApart < wanted);
+  Arena::PageStep step = Arena::PageStep::kNone;
+  if (age < wanted) step = take_page_of(*core.arenas[oldest]);
+  if (step == Arena::PageStep::kGone) thread.ledger.counters.pages_moved.add();
+  thread.arena->hurry(step == Arena::PageStep::kUnderWay ||
+                      (step == Arena::PageStep::kGone && age * kFarApart < wanted));
+}
+
+void Balancer::end_turn() {
+  credit_ = Arena::kChunksPerTurn;
 }
 
 }  // namespace ringcached::store

@@ -42,6 +42,10 @@ class ItemOwner {
   // head is pinned must not be evicted (kBusy): its parts have no pins of their own.
   virtual Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) = 0;
 
+  // try_evict() of this item will be called soon: asks for the memory that it will need. Of the calling
+  // arena.
+  virtual void expect_eviction(ChunkAddress /*chunk*/) {}
+
   // The head of the item that the continuation chunk `part` belongs to; kNoChunk if it is being filled or
   // gone.
   virtual ChunkAddress head_of(ChunkAddress part) = 0;

@@ -75,6 +75,7 @@ bool Lane::attach(PageId page, std::uint32_t index) {
   entry.page = page;
   entry.first = page == 0 ? 1 : 0;
   entry.fresh = entry.first;
+  entry.leaving = false;
   entry.used = 0;
   entry.free_head = 0;
   entry.index = index;
@@ -109,6 +110,14 @@ PageId Lane::detach(std::uint32_t slot) {
   unpoison(pool_.page_address(id), kPageBytes);
   pool_.info(id).slab_class.store(PageInfo::kNoClass, std::memory_order_relaxed);
   return id;
+}
+
+void Lane::set_leaving(std::uint32_t slot, bool leaving) {
+  LanePage& page = table_[slot];
+  RC_CHECK(page.page != kNoPage && page.leaving != leaving);
+  page.leaving = leaving;
+  if (page.listed) unlist_page(slot);
+  if (!leaving && (page.free_head != 0 || page.fresh < chunks_per_page_)) list_page(slot);
 }
 
 std::uint32_t Lane::next_victim(unsigned pages_looked_at) {
@@ -207,7 +216,7 @@ void Lane::list_free(std::uint32_t slot, std::uint32_t chunk, std::uint32_t gene
   chunk_state(memory).store(state_word(ChunkKind::kFree, generation), std::memory_order_relaxed);
   chunk_link(memory).store(std::exchange(page.free_head, chunk + 1), std::memory_order_relaxed);
   poison(memory + kFreeChunkHead, chunk_bytes_ - kFreeChunkHead);
-  if (!page.listed) list_page(slot);
+  if (!page.listed && !page.leaving) list_page(slot);
 }
 
 ChunkAddress Lane::oldest(Queue queue) const {

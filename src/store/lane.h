@@ -31,6 +31,7 @@ struct LanePage {
   std::uint32_t free_head = 0;       // chunk number + 1 of a list linked through the chunks; 0: empty
   std::uint32_t next = 0, prev = 0;  // slot + 1 in the list of pages with room
   bool listed = false;               // in that list
+  bool leaving = false;              // hands out no more chunks and is not listed, see set_leaving()
   std::uint32_t entries = 0;         // in the queues, for chunks of this slot
   std::uint32_t index = 0;           // in the arena's list of pages
   // Kept by the arena's balance, see there. The window of the last look; 0: not looked at yet.
@@ -61,6 +62,8 @@ class Lane {
   bool attach(PageId page, std::uint32_t index);
   // The page at `slot` leaves. Precondition: none of its chunks is used.
   PageId detach(std::uint32_t slot);
+  // While a page is to leave, none of its chunks is taken; those that are given back make it emptier.
+  void set_leaving(std::uint32_t slot, bool leaving);
   bool full() const { return vacant_ == 0 && slots_ == slots_max_; }
   std::size_t pages() const { return pages_; }
   LanePage& page_at(std::uint32_t slot) { return table_[slot]; }

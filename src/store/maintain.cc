@@ -12,7 +12,9 @@ constexpr std::size_t kChunksPerSplit = 8;
 // Above a lowered limit pages go back to the pool, one per step, from whoever is asked.
 bool shrink(StoreCore& core, ThreadState& thread) {
   if (core.pool->pages_over_limit() == 0) return false;
-  if (!thread.arena->give_page(Arena::kAnyClass)) return false;  // nothing to give now: others may
+  const Arena::PageStep step = thread.arena->give_page(Arena::kAnyClass);
+  if (step == Arena::PageStep::kNone) return false;  // nothing to give now: others may
+  if (step == Arena::PageStep::kUnderWay) return true;
   thread.ledger.counters.pages_moved.add();
   thread.last_page_move = {};
   return core.pool->pages_over_limit() > 0;
@@ -28,16 +30,26 @@ bool part(Maintenance which, MaintenanceObserver* observer, Work work) {
   return more;
 }
 
+void note_turn(ThreadState& thread) {
+  thread.arena->end_turn();
+  thread.balancer.end_turn();
+  thread.purged_in_turn = false;
+}
+
+bool move_pages(StoreCore& core, ThreadState& thread) {
+  core.free_limbo(thread);
+  const bool leaving = thread.arena->step_page();
+  return leaving || shrink(core, thread);
+}
+
 }  // namespace
 
 bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap, MaintenanceObserver* observer) {
   ThreadState& thread = *impl_;
   StoreCore& core = *thread.core;
   core.see_time(now);
-  bool more = part(Maintenance::kPages, observer, [&] {
-    core.free_limbo(thread);
-    return shrink(core, thread);
-  });
+  note_turn(thread);
+  bool more = part(Maintenance::kPages, observer, [&] { return move_pages(core, thread); });
   const bool grows = core.index->wants_growth();
   more = (grows &&
           part(Maintenance::kIndex, observer,
@@ -47,6 +59,12 @@ bool StoreThread::maintain(CacheTime now, std::size_t chunks_max, bool reap, Mai
   return part(Maintenance::kReaper, observer,
               [&] { return thread.reaper.step(thread, now, std::max<std::size_t>(chunks_max, 1)); }) ||
          more;
+}
+
+bool StoreThread::end_turn(MaintenanceObserver* observer) {
+  Arena& arena = *impl_->arena;
+  note_turn(*impl_);
+  return arena.wants_page_step() && part(Maintenance::kPages, observer, [&] { return arena.step_page(); });
 }
 
 void StoreThread::crawl(const SlabClassSet& classes) {

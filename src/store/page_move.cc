@@ -7,6 +7,8 @@
 namespace ringcached::store {
 namespace {
 
+static_assert(Store::kFreePages == Arena::kToPool);
+
 // A class keeps its last page.
 constexpr std::uint64_t kPagesMin = 2;
 
@@ -69,16 +71,17 @@ Store::PageMove Store::move_page(StoreThread& thread, int from, int to) {
   if (from == 0) return PageMove::kBadClass;
   const std::vector<Giver> givers = givers_of(core, static_cast<unsigned>(from));
   if (sum_of_pages(givers) < kPagesMin) return PageMove::kNoSpare;
+  PageMove refusal = PageMove::kNoSpare;
   for (const Giver& giver : givers) {
-    const auto source = static_cast<unsigned>(from);
-    const bool moved = to == kFreePages ? giver.arena->give_page(source)
-                                        : giver.arena->move_page(source, static_cast<unsigned>(to));
-    if (!moved) continue;
+    const Arena::PageStep step =
+        giver.arena->move_page(static_cast<unsigned>(from), static_cast<unsigned>(to));
+    if (step == Arena::PageStep::kBusy) refusal = PageMove::kBusy;
+    if (step == Arena::PageStep::kBusy || step == Arena::PageStep::kNone) continue;
     state.ledger.counters.pages_moved.add();
-    state.last_page_move = {source, static_cast<unsigned>(to)};
+    state.last_page_move = {static_cast<unsigned>(from), static_cast<unsigned>(to)};
     return PageMove::kMoved;
   }
-  return PageMove::kNoSpare;
+  return refusal;
 }
 
 void Store::set_automove(bool on) {

@@ -1,6 +1,8 @@
 #include "store/reaper.h"
 
 #include <algorithm>
+#include <mutex>
+#include <utility>
 
 #include "store/store_core.h"
 
@@ -33,6 +35,11 @@ constexpr std::size_t kChunksPerPageMax = kPageBytes / kChunkBytesMin;
 constexpr std::size_t kLooksPerUnit = 8;
 // Buckets asked for ahead of use: they lie anywhere in the index.
 constexpr std::size_t kPrefetchBatch = 16;
+// Epochs in use from which on every flush frees some; a step of that; and the epochs that are left to flushes
+// of other threads between preparing one and doing it.
+constexpr std::uint64_t kPurgeFrom = StoreCore::kEpochs / 2;
+constexpr std::size_t kPurgeStep = 1024;
+constexpr std::uint64_t kEpochsSpare = 8;
 
 void note(std::atomic<std::uint32_t>& earliest, CacheTime expiry) {
   std::uint32_t known = earliest.load(std::memory_order_relaxed);
@@ -55,22 +62,28 @@ unsigned StoreCore::reap(ThreadState& thread, ChunkAddress address, CacheTime ti
   return class_of(existing.header);
 }
 
-// Returns the units used.
-std::size_t Reaper::reap_found(ThreadState& thread, CacheTime now, std::size_t chunks_max) {
-  StoreCore& core = *thread.core;
-  const std::size_t count = std::min(found_.size(), chunks_max);
+// Unlinks what is in `found`, from its end; tells the class of each to `on_reaped`. Returns the units used.
+template <typename OnReaped>
+std::size_t reap_all_of(StoreCore& core, ThreadState& thread, std::vector<ChunkAddress>& found, CacheTime now,
+                        std::size_t chunks_max, OnReaped&& on_reaped) {
+  const std::size_t count = std::min(found.size(), chunks_max);
   for (std::size_t i = 0; i < count; ++i) {
     if (i % kPrefetchBatch == 0) {
       const std::size_t batch = std::min(kPrefetchBatch, count - i);
-      for (std::size_t j = 1; j <= batch; ++j) core.index->prefetch(core.hash_at(found_[found_.size() - j]));
+      for (std::size_t j = 1; j <= batch; ++j) core.index->prefetch(core.hash_at(found[found.size() - j]));
     }
-    if (const unsigned slab_class = core.reap(thread, found_.back(), now); slab_class != 0) {
-      thread.ledger.counters.reaper_reclaimed.add();
-      thread.ledger.classes[slab_class].reaper_reclaimed.add();
-    }
-    found_.pop_back();
+    if (const unsigned slab_class = core.reap(thread, found.back(), now); slab_class != 0)
+      on_reaped(slab_class);
+    found.pop_back();
   }
   return count;
+}
+
+std::size_t Reaper::reap_found(ThreadState& thread, CacheTime now, std::size_t chunks_max) {
+  return reap_all_of(*thread.core, thread, found_, now, chunks_max, [&](unsigned slab_class) {
+    thread.ledger.counters.reaper_reclaimed.add();
+    thread.ledger.classes[slab_class].reaper_reclaimed.add();
+  });
 }
 
 // The page's word is reset first: what is noted while we look, or by items we see, is not lost.
@@ -144,27 +157,74 @@ void Reaper::raise_clean_epoch(std::uint64_t epoch) {
   }
 }
 
-void StoreCore::purge_before(ThreadState& thread, std::uint64_t next) {
-  constexpr std::uint64_t kEpochs = std::uint64_t{1} << kEpochBits;
-  const std::uint64_t current = epoch.load(std::memory_order_relaxed);
-  std::vector<ChunkAddress> found;
-  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
-    Reaper& reaper = states[id]->reaper;
-    if (next - reaper.clean_epoch() < kEpochs) continue;
-    for (std::size_t page = arenas[id]->pages(); page-- > 0;) {
-      found.clear();
-      Reaper::collect_dead(*this, *arenas[id], page, found);
-      for (const ChunkAddress address : found)
-        reap(thread, address, latest_now.load(std::memory_order_relaxed));
-    }
-    reaper.raise_clean_epoch(current);
-  }
-}
-
-void Reaper::collect_dead(StoreCore& core, Arena& arena, std::size_t page, std::vector<ChunkAddress>& found) {
+std::size_t Reaper::collect_dead(StoreCore& core, Arena& arena, std::size_t page,
+                                 std::vector<ChunkAddress>& found) {
   if (found.capacity() < kChunksPerPageMax) found.reserve(kChunksPerPageMax);
   Visit visit{core, core.latest_now.load(std::memory_order_relaxed), found};
   arena.visit_page(page, &Visit::on_item, &visit);
+  return visit.items;
+}
+
+std::uint64_t StoreCore::epochs_in_use() const {
+  const std::uint64_t next = epoch.load(std::memory_order_relaxed) + 1;
+  std::uint64_t most = 0;
+  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id)
+    most = std::max(most, next - states[id]->reaper.clean_epoch());
+  return most;
+}
+
+// The arena that is furthest behind.
+bool EpochPurge::begin(const StoreCore& core) {
+  epoch_ = core.epoch.load(std::memory_order_relaxed);
+  std::uint64_t oldest = epoch_ + 1 - kPurgeFrom;
+  for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
+    Reaper& reaper = core.states[id]->reaper;
+    if (epoch_ < kPurgeFrom || reaper.clean_epoch() > oldest) continue;
+    oldest = reaper.clean_epoch();
+    reaper_ = &reaper;
+    arena_ = id;
+  }
+  if (reaper_ == nullptr) return false;
+  page_ = core.arenas[arena_]->pages();
+  return true;
+}
+
+void EpochPurge::step(ThreadState& thread, std::size_t chunks_max) {
+  StoreCore& core = *thread.core;
+  for (std::size_t used = 0; used < chunks_max;) {
+    if (reaper_ == nullptr && !begin(core)) return;
+    used += reap_all_of(core, thread, found_, core.latest_now.load(std::memory_order_relaxed),
+                        chunks_max - used, [](unsigned) {});
+    if (!found_.empty()) return;
+    if (page_ == 0) {
+      std::exchange(reaper_, nullptr)->raise_clean_epoch(epoch_);
+      continue;
+    }
+    used += Reaper::collect_dead(core, *core.arenas[arena_], --page_, found_) / kLooksPerUnit + 1;
+  }
+}
+
+// For who can wait: true when a flush now is a matter of a moment.
+bool StoreCore::prepare_flush(ThreadState& thread) {
+  if (epochs_in_use() < kPurgeFrom) return true;
+  if (!std::exchange(thread.purged_in_turn, true)) {
+    const std::unique_lock guard(flush_lock_, std::try_to_lock);
+    if (guard) purge_.step(thread, kPurgeStep);
+  }
+  return epochs_in_use() + kEpochsSpare < kEpochs;
+}
+
+void StoreCore::flush(ThreadState& thread) {
+  const std::lock_guard guard(flush_lock_);
+  std::uint64_t writes = 0;
+  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
+    writes += states[id]->ledger.writes.get();
+  }
+  if (writes == writes_at_flush_) return;  // nothing was stored since the last one
+  writes_at_flush_ = writes;
+  // Before the next number comes to mean an old epoch, everything of that one must be gone.
+  while (epochs_in_use() >= kEpochs) purge_.step(thread, kPurgeStep);
+  epoch.fetch_add(1, std::memory_order_release);
 }
 
 }  // namespace ringcached::store

@@ -32,8 +32,9 @@ class Reaper {
   std::uint64_t clean_epoch() const { return clean_epoch_.load(std::memory_order_acquire); }
 
   void raise_clean_epoch(std::uint64_t epoch);
-  // Appends the dead items of one page of `arena` to `found`.
-  static void collect_dead(StoreCore& core, Arena& arena, std::size_t page, std::vector<ChunkAddress>& found);
+  // Appends the dead items of one page of `arena` to `found`. Returns how many items were looked at.
+  static std::size_t collect_dead(StoreCore& core, Arena& arena, std::size_t page,
+                                  std::vector<ChunkAddress>& found);
 
  private:
   struct Visit;
@@ -49,6 +50,24 @@ class Reaper {
   bool found_in_pass_ = false;
   std::vector<ChunkAddress> found_;  // dead items of the page last visited, still to be unlinked
   std::atomic<std::uint64_t> clean_epoch_{0};
+};
+
+// Frees flush epochs when reaping does not keep up with flushes: goes over the arena that holds the oldest
+// ones, whosever it is, in steps. What a step leaves is gone on with by the next, of any thread; one at a
+// time.
+class EpochPurge {
+ public:
+  // At most about `chunks_max` chunks; does nothing while few epochs are in use.
+  void step(ThreadState& thread, std::size_t chunks_max);
+
+ private:
+  bool begin(const StoreCore& core);
+
+  Reaper* reaper_ = nullptr;  // of the arena; null: nothing has begun
+  unsigned arena_ = 0;
+  std::size_t page_ = 0;  // the pages below this one are still to be looked at
+  std::uint64_t epoch_ = 0;
+  std::vector<ChunkAddress> found_;  // dead items of the page last visited
 };
 
 }  // namespace ringcached::store

@@ -188,21 +188,6 @@ void StoreCore::refresh_access(const Key& key, ChunkAddress address, CacheTime t
   shared_store32(chunk + kAccessOffset, access_word(time, key_bytes));
 }
 
-// --- Flush.
-
-void StoreCore::flush(ThreadState& thread) {
-  const std::lock_guard guard(flush_lock_);
-  std::uint64_t writes = 0;
-  for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
-    writes += states[id]->ledger.writes.get();
-  }
-  if (writes == writes_at_flush_) return;  // nothing was stored since the last one
-  writes_at_flush_ = writes;
-  const std::uint64_t next = epoch.load(std::memory_order_relaxed) + 1;
-  purge_before(thread, next);
-  epoch.store(next, std::memory_order_release);
-}
-
 // --- Store and StoreThread.
 
 Store::Store() = default;
@@ -291,6 +276,9 @@ void Store::observe_evictions(EvictionObserver* observer) {
 
 void Store::flush(StoreThread& thread) {
   impl_->flush(*thread.impl_);
+}
+bool Store::prepare_flush(StoreThread& thread) {
+  return impl_->prepare_flush(*thread.impl_);
 }
 
 bool Store::set_memory_limit(std::size_t bytes) {

@@ -273,6 +273,10 @@ class StoreThread {
   // memory of expired and flushed items is left to eviction. `observer` may be null.
   bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true,
                 MaintenanceObserver* observer = nullptr);
+  // The part of maintain() that should not wait, for every turn without maintain(): lets allocations do a
+  // turn's worth of work in passing again, and empties the page that they want, if any, a step of 512 chunks.
+  // Cheap when there is nothing to do. True if more is waiting.
+  bool end_turn(MaintenanceObserver* observer = nullptr);
   // The reaping of the next calls of maintain() looks at every item of these classes in this thread's memory,
   // whether something there is known to have expired or not. crawling() until that is done.
   void crawl(const SlabClassSet& classes);
@@ -401,8 +405,13 @@ class Store {
   ArithmeticResult arithmetic(StoreThread& thread, const Key& key, const Arithmetic& arithmetic,
                               CacheTime now, std::uint64_t& value);
 
-  // Everything stored before this call is invalid; O(1), memory comes back through maintain().
+  // Everything stored before this call is invalid; O(1), memory comes back through maintain(). Only 64
+  // flushes with stores between them can be told apart: when memory was not gone over since the oldest of
+  // these, this does so first.
   void flush(StoreThread& thread);
+  // Does a bounded piece of that ahead, once per turn of the thread (maintain(), end_turn()). False: flush()
+  // would take long now, ask again in the next turn.
+  bool prepare_flush(StoreThread& thread);
 
   // Calls visit(context, item) for every live item of the next `buckets` buckets, starting at `cursor` (0 at
   // first), and returns the next cursor; 0 when through. An item that is there all the time is met at least
@@ -418,10 +427,11 @@ class Store {
 
   // Takes a page from one class, evicting what is in it, and gives it to another, in the same arena.
   // kFreePages for either means the pages that belong to no class; kAnyClass as `from` means the class that
-  // can spare one most easily. A class keeps its last page. Work: as Arena::give_page. kNoSpare also when no
-  // page of the class can be emptied now, or ever (evict == false).
+  // can spare one most easily. A class keeps its last page. kNoSpare also when no page of the class can be
+  // emptied now, or ever (evict == false). A page of more than 512 chunks is emptied in steps by maintain()
+  // of the arena's thread; until it has gone there is no other move in that arena (kBusy).
   static constexpr int kAnyClass = -1, kFreePages = 0;
-  enum class PageMove : std::uint8_t { kMoved, kSame, kBadClass, kNoSpare };
+  enum class PageMove : std::uint8_t { kMoved, kSame, kBadClass, kNoSpare, kBusy };
   PageMove move_page(StoreThread& thread, int from, int to);
   // Whether pages move between classes by themselves (with Options::slab_reassign). Any thread.
   void set_automove(bool on);

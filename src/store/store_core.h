@@ -46,6 +46,7 @@ class alignas(64) ArenaOwner final : public ItemOwner {
  public:
   ArenaOwner(StoreCore& core, unsigned arena) : core_(core), arena_(arena) {}
   Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) override;
+  void expect_eviction(ChunkAddress chunk) override;
   ChunkAddress head_of(ChunkAddress part) override;
   void free_elsewhere(ChunkAddress chunk) override;
   bool was_used(ChunkAddress chunk, bool clear) override;
@@ -73,6 +74,7 @@ struct alignas(64) ThreadState {
   WriteInfo last_write;
   Reaper reaper;
   Balancer balancer;
+  bool purged_in_turn = false;  // see prepare_flush()
 };
 
 // Thread ids are the last digits of the CAS ids.
@@ -262,9 +264,11 @@ class StoreCore {
   std::uint64_t hash_at(ChunkAddress address) const;
   // Unlinks and frees the item if it is (still) there and dead: its class, else 0.
   unsigned reap(ThreadState& thread, ChunkAddress address, CacheTime time);
-  // Epochs wrap after 64 flushes: before `next` comes to mean an old one, everything of that one must be
-  // gone.
-  void purge_before(ThreadState& thread, std::uint64_t next);
+  bool prepare_flush(ThreadState& thread);
+  // Flush epochs that would have a meaning if the next began: at most kEpochs, since they are numbered modulo
+  // that.
+  std::uint64_t epochs_in_use() const;
+  static constexpr std::uint64_t kEpochs = std::uint64_t{1} << kEpochBits;
 
   static constexpr std::size_t kSplitsPerBatch = 16;
 
@@ -312,6 +316,7 @@ class StoreCore {
   std::atomic<ChunkAddress> limbo_{kNoChunk};
   SpinLock flush_lock_;
   std::uint64_t writes_at_flush_ = 0;
+  EpochPurge purge_;  // under flush_lock_
 };
 
 inline Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {

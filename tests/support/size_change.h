@@ -67,6 +67,7 @@ class SizeChangeStore {
     if (operations_ % kOperationsPerUpkeep == 0) {
       for (store::StoreThread* each : threads_) each->maintain(now_, kUpkeepChunks);
     }
+    if (operations_ % kOperationsPerTurn == 0) threads_[writer]->end_turn();
     const auto place = [](const store::ItemInfo&) { return store::ReadTarget{}; };
     const store::Key hashed = store_->key(key);
     if (store_->read(thread, hashed, now_, {}, place, nullptr) == store::Lookup::kHit) return true;
@@ -85,7 +86,7 @@ class SizeChangeStore {
  private:
   // A slow server: what follows the clock gets many more operations between its steps elsewhere.
   static constexpr std::uint64_t kOperationsPerSecond = 100'000;
-  static constexpr std::uint64_t kOperationsPerUpkeep = 5'000;
+  static constexpr std::uint64_t kOperationsPerUpkeep = 5'000, kOperationsPerTurn = 20;
   static constexpr std::size_t kUpkeepChunks = 256;
 
   std::unique_ptr<store::Store> store_;

@@ -13,6 +13,7 @@ namespace ringcached::store {
 namespace {
 
 using testing::FakeOwner;
+using testing::give_whole_page;
 
 unsigned draw(std::mt19937& random, unsigned below) {
   return static_cast<unsigned>(random() % below);
@@ -59,7 +60,9 @@ void run_model(unsigned seed, const Arena::Options& base, unsigned class_steps =
       owner.arena_of(held.back().address).free_remote(held.back().address);
       held.pop_back();
     } else if (what == 98) {
-      arena.give_page(draw(random, 2) == 0 ? Arena::kAnyClass : slab_class);
+      arena.give_page(draw(random, 2) == 0 ? Arena::kAnyClass : slab_class, 1 + draw(random, 600));
+      if (draw(random, 2) == 0) arena.step_page();
+      if (draw(random, 4) == 0) arena.move_page(slab_class, few_classes[draw(random, 6)]);
     } else {
       owner.pool->set_limit((3 + draw(random, 5)) * kPageBytes);
     }
@@ -82,7 +85,7 @@ void run_model(unsigned seed, const Arena::Options& base, unsigned class_steps =
   CHECK(page_sum == owner.pool->pages_used());
   while (!owner.items.empty()) owner.remove(owner.items.begin()->first, false);
   for (auto& each : owner.arenas) {
-    while (each->give_page(Arena::kAnyClass)) {
+    while (give_whole_page(*each, Arena::kAnyClass)) {
     }
     CHECK(each->pages() == 0);
   }

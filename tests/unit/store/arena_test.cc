@@ -13,6 +13,7 @@ namespace {
 
 using testing::FakeItem;
 using testing::FakeOwner;
+using testing::give_whole_page;
 
 constexpr std::size_t kPages = 8;
 
@@ -125,7 +126,7 @@ TEST_SUITE("arena") {
     CHECK(owner.store(arena, 5) == kNoChunk);
     CHECK(arena.class_stats(60).out_of_memory == 1);
     CHECK(arena.class_stats(5).out_of_memory == 1);
-    CHECK(!arena.give_page(Arena::kAnyClass));
+    CHECK(!give_whole_page(arena, Arena::kAnyClass));
     CHECK(owner.items.size() == items);
     CHECK(arena.class_stats(60).small_entries + arena.class_stats(60).main_entries == items);
     owner.busy = false;
@@ -141,7 +142,7 @@ TEST_SUITE("arena") {
     CHECK(owner.asked == 0);
     CHECK(arena.class_stats(50).out_of_memory == 1);
     CHECK(owner.store(arena, 3) == kNoChunk);
-    CHECK(!arena.give_page(50));
+    CHECK(!give_whole_page(arena, 50));
     CHECK(arena.overhead_bytes() < 4096);
     owner.remove(owner.items.begin()->first, false);
     CHECK(owner.store(arena, 50) != kNoChunk);
@@ -180,7 +181,7 @@ TEST_SUITE("arena") {
     CHECK(chain_pages == 6);
     for (int i = 0; i < 40'000; ++i) REQUIRE(owner.store(arena, 6) != kNoChunk);
     CHECK(arena.class_stats(77).chunks_used == 47);
-    for (int i = 0; i < 10; ++i) CHECK(arena.give_page(77) == (i < static_cast<int>(chain_pages)));
+    for (int i = 0; i < 10; ++i) CHECK(give_whole_page(arena, 77) == (i < static_cast<int>(chain_pages)));
     CHECK(arena.class_stats(77).pages == 0);
     CHECK(owner.head_of_part.empty());
   }
@@ -212,7 +213,7 @@ TEST_SUITE("arena") {
     owner.set_kind(item.head.address, ChunkKind::kItem);
     owner.items[item.head.address] = item;
     first.publish(item.head, 30, 1);
-    CHECK(second.give_page(77));
+    CHECK(give_whole_page(second, 77));
     CHECK(second.pages() == 0);
     CHECK(owner.items.empty());
     // The head comes back through the first arena's remote list, its queue entry is stale then.
@@ -238,13 +239,13 @@ TEST_SUITE("arena") {
     for (const auto& [head, item] : owner.items) CHECK(std::ranges::find(filling, head) == filling.end());
     const std::size_t before = arena.pages();
     std::size_t given = 0;
-    while (arena.give_page(77)) ++given;
+    while (give_whole_page(arena, 77)) ++given;
     CHECK(arena.pages() == before - given);
     for (const ChunkAddress chunk : filling) {
       CHECK(chunk_kind(chunk_state(owner.pool->chunk_pointer(chunk))) == ChunkKind::kFilling);
       arena.free_chunk(chunk);
     }
-    while (arena.give_page(77)) {
+    while (give_whole_page(arena, 77)) {
     }
     CHECK(arena.pages() == 0);
     CHECK(owner.pool->pages_used() == 0);
@@ -264,7 +265,7 @@ TEST_SUITE("arena") {
       CHECK(chunk_kind(chunk_state(owner.pool->chunk_pointer(head))) == ChunkKind::kLimbo);
     }
     CHECK(arena.class_stats(77).chunks_used == 7);
-    CHECK(!arena.give_page(77));
+    CHECK(!give_whole_page(arena, 77));
     owner.pool->pins(before[3].first).fetch_sub(1);
     // Found by one of the next few calls.
     ChunkAddress got = kNoChunk;
@@ -318,16 +319,16 @@ TEST_SUITE("arena") {
       if (i % 3 != 0) owner.remove(sparse[i], false);
     }
     const std::uint64_t pages_of_40 = arena.class_stats(40).pages;
-    CHECK(arena.give_page(Arena::kAnyClass));
+    CHECK(give_whole_page(arena, Arena::kAnyClass));
     CHECK(arena.class_stats(40).pages == pages_of_40 - 1);
     while (arena.class_stats(40).chunks_free >= owner.classes.chunks_per_page(40)) {
-      REQUIRE(arena.give_page(Arena::kAnyClass));
+      REQUIRE(give_whole_page(arena, Arena::kAnyClass));
     }
     CHECK(arena.class_stats(70).pages == pages_of_70);
-    CHECK(arena.give_page(Arena::kAnyClass));
+    CHECK(give_whole_page(arena, Arena::kAnyClass));
     CHECK(arena.class_stats(70).pages == pages_of_70 - 1);
-    CHECK(!arena.give_page(1));
-    CHECK(!arena.give_page(1000));
+    CHECK(!give_whole_page(arena, 1));
+    CHECK(!give_whole_page(arena, 1000));
   }
 
   TEST_CASE("a lowered limit: pages given back go to the kernel until the limit is kept") {
@@ -336,7 +337,7 @@ TEST_SUITE("arena") {
     fill(owner, arena, 30);
     owner.pool->set_limit(3 * kPageBytes);
     CHECK(owner.pool->pages_over_limit() == kPages - 3);
-    while (owner.pool->pages_over_limit() != 0) REQUIRE(arena.give_page(Arena::kAnyClass));
+    while (owner.pool->pages_over_limit() != 0) REQUIRE(give_whole_page(arena, Arena::kAnyClass));
     CHECK(arena.pages() == 3);
     for (int i = 0; i < 5000; ++i) REQUIRE(owner.store(arena, 30) != kNoChunk);
     CHECK(owner.pool->pages_used() == 3);
@@ -424,7 +425,7 @@ TEST_SUITE("arena") {
     CHECK(arena.class_stats(77).small_entries <= 4);
     for (const Chunk& chunk : held) arena.free_chunk(chunk.address);
     CHECK(arena.class_stats(77).chunks_used == 0);
-    CHECK(arena.give_page(77));
+    CHECK(give_whole_page(arena, 77));
   }
 
   // Found by a soak under the address sanitizer: the first page of all has no chunk 0, but an entry of the
@@ -437,10 +438,10 @@ TEST_SUITE("arena") {
     std::vector<ChunkAddress> large;
     for (int i = 0; i < 8; ++i) large.push_back(owner.store(arena, 77));
     for (const ChunkAddress head : large) owner.remove(head, false);
-    if (arena.class_stats(77).pages != 0) REQUIRE(arena.give_page(77));
+    if (arena.class_stats(77).pages != 0) REQUIRE(give_whole_page(arena, 77));
     REQUIRE(owner.store(arena, 20) != kNoChunk);
     owner.remove(elsewhere, false);
-    if (arena.class_stats(50).pages != 0) REQUIRE(arena.give_page(50));
+    if (arena.class_stats(50).pages != 0) REQUIRE(give_whole_page(arena, 50));
     const ChunkAddress first = owner.store(arena, 77);
     REQUIRE(owner.pool->page_of(first) == 0);
     for (int i = 0; i < 20; ++i) CHECK(owner.store(arena, 77) != kNoChunk);
@@ -495,7 +496,7 @@ TEST_SUITE("arena") {
     for (const auto& [head, item] : owner.items) oldest = std::min(oldest, item.number);
     CHECK(oldest > 1000);
     CHECK(arena.class_stats(60).pages == kPages);
-    for (std::size_t i = 0; i < kPages; ++i) CHECK(arena.give_page(60));
+    for (std::size_t i = 0; i < kPages; ++i) CHECK(give_whole_page(arena, 60));
     CHECK(owner.items.empty());
   }
 }

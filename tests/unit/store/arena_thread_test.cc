@@ -142,7 +142,9 @@ TEST_SUITE("arena threads") {
             random() % 8,
             [](void* context, ChunkAddress, std::uint32_t) { ++*static_cast<std::size_t*>(context); }, &seen);
         seen += arena.class_stats(40).chunks_used + arena.pages();
-        if (random() % 8 == 0) arena.give_page(Arena::kAnyClass);
+        if (random() % 8 == 0) arena.give_page(Arena::kAnyClass, 1 + random() % 32);
+        if (random() % 8 == 0) arena.move_page(Arena::kAnyClass, 30 + static_cast<unsigned>(random() % 48));
+        if (random() % 8 == 0) arena.step_page();
         owner.pool->set_limit((6 + random() % 3) * kPageBytes);
         std::this_thread::yield();
       }

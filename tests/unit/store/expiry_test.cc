@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "unit/store/store_fixture.h"
@@ -157,6 +159,38 @@ TEST_SUITE("expiry") {
       s.maintain_all();
       CHECK(s.store->stats().items == 0);
     }
+  }
+
+  TEST_CASE("flushes free epochs ahead, a bounded piece in each turn") {
+    StoreFixture s;
+    constexpr unsigned kItems = 30'000;
+    for (unsigned i = 0; i < kItems; ++i) s.set("old" + std::to_string(i), "v");
+    unsigned turns_waited = 0, removed_most = 0;
+    std::uint64_t items = s.store->stats().items;
+    for (unsigned i = 0; i < 200; ++i) {
+      CAPTURE(i);
+      bool prepared = false;
+      do {
+        prepared = s.store->prepare_flush(*s.thread);
+        // Not twice in a turn, whoever asks.
+        CHECK(s.store->prepare_flush(*s.thread) == prepared);
+        const std::uint64_t now = s.store->stats().items;
+        removed_most = std::max(removed_most, static_cast<unsigned>(items - now));
+        items = now;
+        if (!prepared) ++turns_waited;
+        s.thread->end_turn();
+      } while (!prepared);
+      s.store->flush(*s.thread);
+      CHECK(s.store->stats().items == items);
+      s.set("recent", "v");
+      CHECK(s.get("old" + std::to_string(i)) != "v");
+      items = s.store->stats().items;
+    }
+    CHECK(items <= 65);
+    CHECK(removed_most > 500);
+    CHECK(removed_most <= 1024);
+    CHECK(turns_waited > 0);
+    CHECK(turns_waited < 64);
   }
 
   TEST_CASE("many flushes of an unchanged store use up no epochs") {

@@ -173,4 +173,13 @@ class FakeOwner final : public ItemOwner {
   }
 };
 
+// In as many steps as it takes. False when nothing could be taken, or a page that was leaving stays.
+inline bool give_whole_page(Arena& arena, unsigned slab_class) {
+  Arena::PageStep step;
+  do {
+    step = arena.give_page(slab_class);
+  } while (step == Arena::PageStep::kUnderWay);
+  return step == Arena::PageStep::kGone;
+}
+
 }  // namespace ringcached::store::testing

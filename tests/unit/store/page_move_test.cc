@@ -110,6 +110,56 @@ TEST_SUITE("store page moves") {
     CHECK(s.store->stats().items == 10);
   }
 
+  TEST_CASE("a page of many chunks leaves in steps, and is not refilled meanwhile") {
+    StoreFixture s(small_store());
+    const unsigned large = fill(s, kLargeBytes, 10, "l");
+    const unsigned tiny = fill(s, 1, 20000, "t");
+    REQUIRE(s.store->class_stats(tiny).chunks_per_page > 2048);
+    const std::uint64_t before = pages(s, tiny), large_before = pages(s, large);
+    const auto move = [&] {
+      return s.store->move_page(*s.thread, static_cast<int>(tiny), static_cast<int>(large));
+    };
+    CHECK(move() == PageMove::kMoved);
+    CHECK(move() == PageMove::kBusy);
+    CHECK(pages(s, tiny) == before);
+    unsigned steps = 0, stored = 0;
+    while (pages(s, large) == large_before) {
+      s.thread->maintain(s.now, 1, false);
+      CHECK(s.set("n" + std::to_string(++stored), "v") == store::StoreResult::kStored);
+      REQUIRE(++steps < 64);
+    }
+    CHECK(steps > 2);  // of 512 chunks; the emptiest page was chosen
+    CHECK(s.store->class_stats(large).chunks_free >= s.store->class_stats(large).chunks_per_page);
+    for (unsigned i = 1; i <= stored; ++i) CHECK(s.get("n" + std::to_string(i)) == "v");
+    CHECK(move() == PageMove::kMoved);
+  }
+
+  TEST_CASE("a class that has nothing to evict finds an emptied page in reserve") {
+    store::Options options = StoreFixture::default_options();
+    options.memory_limit_bytes = std::size_t{20} << 20;  // one page of 64 is kept
+    StoreFixture s(options);
+    for (unsigned i = 0; s.store->stats().evictions == 0; ++i) {
+      REQUIRE(i < 2000);
+      fill(s, 40, 1000, "t" + std::to_string(i) + ":");
+    }
+    const auto evicted = [&] { return s.store->stats().moved_evicted; };
+    const std::uint64_t before = evicted();
+    unsigned steps = 0;
+    while (s.thread->end_turn()) REQUIRE(++steps < 64);
+    CHECK(steps > 2);  // of 512 chunks
+    const std::uint64_t ready = evicted();
+    CHECK(ready > before);
+    CHECK(s.set("large", std::string(kLargeBytes, 'v')) == store::StoreResult::kStored);
+    CHECK(evicted() == ready);
+    // Another one is made ready; after a flush nothing is kept.
+    while (s.thread->end_turn()) REQUIRE(++steps < 128);
+    CHECK(evicted() > ready);
+    s.store->flush(*s.thread);
+    s.maintain_all();
+    s.maintain_all();
+    CHECK(s.store->stats().page_bytes_used <= 3 * store::kPageBytes);
+  }
+
   TEST_CASE("without eviction no page with items moves") {
     store::Options options = small_store();
     options.evict = false;
