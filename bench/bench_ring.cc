@@ -45,6 +45,8 @@ Status BenchRing::open(const BenchRingOptions& options) {
 }
 
 Status BenchRing::open_techniques() {
+  if (techniques_.bundles && (ring_.features & abi::kFeatureReceiveSendBundle) == 0)
+    return Status(StatusCode::kUnavailable, "no bundles (needs Linux 6.10)");
   // Saves the descriptor look-up of each enter; works without it.
   if (techniques_.registered_ring) techniques_.registered_ring = io_uring_register_ring_fd(&ring_) == 1;
   if (techniques_.direct_descriptors != 0) {
@@ -81,7 +83,10 @@ Status BenchRing::open_buffers(const BenchRingOptions& options) {
   if (techniques_.incremental_buffers) registration.flags = abi::kBufferRingIncremental;
   const int result =
       io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_PBUF_RING, &registration, 1);
-  if (result < 0) return errno_status("registration of the buffer ring", -result);
+  if (result < 0)
+    return errno_status(techniques_.incremental_buffers ? "incremental buffers (needs Linux 6.12)"
+                                                        : "registration of the buffer ring",
+                        -result);
   if (Status status = map_buffers(); !status) return status;
   for (unsigned i = 0; i < options.buffers; ++i) give(static_cast<std::uint16_t>(i), static_cast<int>(i));
   io_uring_buf_ring_advance(buffer_ring_, static_cast<int>(options.buffers));

@@ -76,7 +76,7 @@ Result<MinWaitFindings> try_min_wait() {
   ring.result = io_uring_queue_init_params(16, &ring.native, &params);
   if (ring.result < 0) return Status(StatusCode::kUnavailable, std::strerror(-ring.result));
   if ((params.features & abi::kFeatureMinTimeout) == 0)
-    return Status(StatusCode::kUnavailable, "this kernel has no minimum wait (it came with Linux 6.12)");
+    return Status(StatusCode::kUnavailable, "no minimum wait (needs Linux 6.12)");
 
   MinWaitFindings findings;
   io_uring_prep_nop(io_uring_get_sqe(&ring.native));

@@ -6,13 +6,14 @@
 
 namespace ringcached::bench::abi {
 
-inline constexpr std::uint32_t kFeatureMinTimeout = 1U << 15;     // 6.12, io_uring_params.features
-inline constexpr std::uint16_t kReceiveSendBundle = 1U << 4;      // 6.10, io_uring_sqe.ioprio
-inline constexpr std::uint32_t kCompletionBufferMore = 1U << 4;   // 6.12, io_uring_cqe.flags
-inline constexpr std::uint16_t kBufferRingIncremental = 1U << 1;  // 6.12, BufferRegistration.flags
-inline constexpr std::uint16_t kZeroCopyReportUsage = 1U << 3;    // 6.2, io_uring_sqe.ioprio
-inline constexpr std::uint32_t kZeroCopyUsageCopied = 1U << 31;   // 6.2, result of a notification
-inline constexpr std::uint32_t kRegisterNapi = 27;                // 6.9, io_uring_register(2)
+inline constexpr std::uint32_t kFeatureReceiveSendBundle = 1U << 14;  // 6.10, io_uring_params.features
+inline constexpr std::uint32_t kFeatureMinTimeout = 1U << 15;         // 6.12, io_uring_params.features
+inline constexpr std::uint16_t kReceiveSendBundle = 1U << 4;          // 6.10, io_uring_sqe.ioprio
+inline constexpr std::uint32_t kCompletionBufferMore = 1U << 4;       // 6.12, io_uring_cqe.flags
+inline constexpr std::uint16_t kBufferRingIncremental = 1U << 1;      // 6.12, BufferRegistration.flags
+inline constexpr std::uint16_t kZeroCopyReportUsage = 1U << 3;        // 6.2, io_uring_sqe.ioprio
+inline constexpr std::uint32_t kZeroCopyUsageCopied = 1U << 31;       // 6.2, result of a notification
+inline constexpr std::uint32_t kRegisterNapi = 27;                    // 6.9, io_uring_register(2)
 
 // Argument of IORING_REGISTER_PBUF_RING; liburing 2.3 calls `flags` padding.
 struct BufferRegistration {

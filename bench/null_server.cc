@@ -416,6 +416,10 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "null_server: cannot be pinned to core %d\n", options.core);
     return 1;
   }
+  if (!options.unix_path.empty() && options.threads > 1 && !options.posts) {
+    std::fputs("null_server: several threads share a UNIX socket only with --direct-post\n", stderr);
+    return 1;
+  }
   if (options.ring.techniques.min_wait_us != 0 && !report_min_wait()) return 1;
   Crew crew(options.threads);
   std::vector<std::thread> others;
