@@ -152,8 +152,7 @@ Status LoadEngine::on_receive(const io_uring_cqe& cqe) {
   ClientConnection& connection = *connections_[BenchRing::id_of(cqe)];
   bool good = true;
   if (cqe.res > 0) {
-    good = connection.on_received(ring_.received(cqe));
-    ring_.return_buffer(cqe);
+    ring_.take_received(cqe, [&](std::string_view data) { good = connection.on_received(data); });
     touch(connection);
   }
   if (!good) return {StatusCode::kInternal, "the server sent bytes that answer nothing that was asked"};

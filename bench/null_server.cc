@@ -8,12 +8,10 @@
 // other work, 50 connections). These variants, run interleaved, differed by less than one and the same
 // differs between rounds:
 //
-//   - sends that complete silently (as here);
-//   - sends with completions, counted into the wait or not;
 //   - plain send(2) calls at the end of the turn;
 //   - 64, 512 and 4096 receive buffers of 2, 4 and 16 KiB.
 //
-// Zero-copy sends are not used: the replies are small, and loopback copies anyway.
+// The options of null_options.h switch on what else io_uring has; docs/techniques.md says what came of it.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -27,13 +25,18 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <latch>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "bench/bench_ring.h"
+#include "bench/min_wait.h"
+#include "bench/null_options.h"
 
 namespace ringcached::bench {
 namespace {
@@ -43,24 +46,18 @@ constexpr std::size_t kLineBytesMax = 4096;
 // Identical replies of a turn are sent straight from a block of repetitions of about this size.
 constexpr std::size_t kRunBytes = 64 * 1024;
 
-struct Options {
-  std::string address = "127.0.0.1";
-  std::uint16_t port = 11211;
-  std::string unix_path;
-  std::size_t value_bytes = 32;
-  int core = -1;
-  unsigned buffers = 512;
-  unsigned buffer_bytes = 16384;
-};
-
 // One kind of reply, and the same one repeated.
 struct Template {
-  explicit Template(std::string reply) : bytes(reply.size()) {
+  // The value, if there is one, ends `tail_bytes` before the reply does.
+  explicit Template(std::string reply, std::size_t value_bytes = 0, std::size_t tail_bytes = 0)
+      : bytes(reply.size()), value_size(value_bytes), tail_size(tail_bytes) {
     do run += reply;
     while (run.size() + bytes <= kRunBytes);
   }
   std::string_view one() const { return std::string_view(run).substr(0, bytes); }
   std::size_t bytes;
+  std::size_t value_size;
+  std::size_t tail_size;
   std::string run;
 };
 
@@ -69,20 +66,34 @@ struct Connection {
   std::size_t data_left = 0;      // of a value being skipped, with its CRLF
   const Template* run = nullptr;  // replies owed: `run_count` times this ...
   std::size_t run_count = 0;
-  std::string mixed;           // ... or, when the kinds mix, these bytes
-  std::string sending;         // keeps `mixed` while the kernel reads it
+  std::string mixed;          // ... or, when the kinds mix, these bytes
+  std::string sending;        // keeps `mixed`, or a copy of the run, while the kernel reads it
+  std::vector<iovec> pieces;  // of the run, where sends are of pieces
+  msghdr message{};
   std::string_view last_send;  // what the kernel was given last, or what of it did not fit
   bool blocked = false;        // last_send waits for room in the socket buffer
   bool dirty = false;          // in the list of those to look at when the turn ends
   bool ended = false;          // nothing more will be received
 };
 
+constexpr std::size_t kValueTailBytes = 7;  // "\r\nEND\r\n"
+
+// The servers of one process, a thread each.
+struct Crew {
+  explicit Crew(unsigned threads) : rings(threads), ready(threads) {}
+  std::vector<int> rings;  // descriptors
+  std::latch ready;
+};
+
 class NullServer {
  public:
-  explicit NullServer(const Options& options)
+  NullServer(const NullOptions& options, Crew& crew, unsigned number)
       : options_(options),
+        crew_(crew),
+        number_(number),
         value_("VALUE k 0 " + std::to_string(options.value_bytes) + "\r\n" +
-               std::string(options.value_bytes, 'v') + "\r\nEND\r\n"),
+                   std::string(options.value_bytes, 'v') + "\r\nEND\r\n",
+               options.value_bytes, kValueTailBytes),
         stored_("STORED\r\n"),
         version_("VERSION 0 null server\r\n"),
         error_("ERROR\r\n") {}
@@ -92,6 +103,7 @@ class NullServer {
 
  private:
   void on_accept(const io_uring_cqe& cqe);
+  void begin(int socket);
   void on_receive(const io_uring_cqe& cqe);
   void on_send(const io_uring_cqe& cqe);
   bool consume(Connection& connection, std::string_view data);
@@ -99,23 +111,31 @@ class NullServer {
   void reply(Connection& connection, const Template& kind);
   void mark_dirty(std::uint32_t id, Connection& connection);
   void flush(std::uint32_t id);
+  void send(std::uint32_t id, Connection& connection, bool is_run);
+  void send_pieces(std::uint32_t id, Connection& connection);
+  void on_notification(const io_uring_cqe& cqe);
   void close_connection(std::uint32_t id);
 
-  const Options options_;
+  const NullOptions options_;
+  Crew& crew_;
+  const unsigned number_;
   const Template value_;
   const Template stored_;
   const Template version_;
   const Template error_;
   int listener_ = -1;
+  unsigned accepted_ = 0;
+  bool zero_copy_judged_ = false;
   BenchRing ring_;
   std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor
   std::vector<std::uint32_t> dirty_;
 };
 
-int listen_tcp(const Options& options) {
+int listen_tcp(const NullOptions& options) {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (listener < 0) return -1;
   const int on = 1;
+  if (options.threads > 1) setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // accepted sockets inherit it
   sockaddr_in address{};
@@ -126,7 +146,7 @@ int listen_tcp(const Options& options) {
   return listen(listener, 4096) == 0 ? listener : -1;
 }
 
-int listen_unix(const Options& options) {
+int listen_unix(const NullOptions& options) {
   const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -137,14 +157,17 @@ int listen_unix(const Options& options) {
 }
 
 Status NullServer::open() {
-  listener_ = options_.unix_path.empty() ? listen_tcp(options_) : listen_unix(options_);
-  if (listener_ < 0) return {StatusCode::kUnavailable, std::string("cannot listen: ") + std::strerror(errno)};
-  BenchRingOptions ring_options;
-  ring_options.buffers = options_.buffers;
-  ring_options.buffer_bytes = options_.buffer_bytes;
-  Status status = ring_.open(ring_options);
-  if (status) ring_.accept_multishot(listener_, 0);
-  return status;
+  const bool accepts = number_ == 0 || !options_.posts;
+  if (accepts) {
+    listener_ = options_.unix_path.empty() ? listen_tcp(options_) : listen_unix(options_);
+    if (listener_ < 0)
+      return {StatusCode::kUnavailable, std::string("cannot listen: ") + std::strerror(errno)};
+  }
+  if (Status status = ring_.open(options_.ring); !status) return status;
+  crew_.rings[number_] = ring_.descriptor();
+  crew_.ready.arrive_and_wait();
+  if (accepts) ring_.accept_multishot(listener_, 0);
+  return Status::ok();
 }
 
 void NullServer::serve() {
@@ -159,8 +182,12 @@ void NullServer::serve() {
           return on_receive(cqe);
         case Operation::kSend:
           return on_send(cqe);
+        case Operation::kPosted:
+          if (cqe.res >= 0) begin(cqe.res);
+          return;
         case Operation::kTimer:
-          return;  // never set
+        case Operation::kOther:
+          return;
       }
     });
     turn.swap(dirty_);
@@ -172,19 +199,26 @@ void NullServer::serve() {
 void NullServer::on_accept(const io_uring_cqe& cqe) {
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) ring_.accept_multishot(listener_, 0);
   if (cqe.res < 0) return;
-  const auto id = static_cast<std::uint32_t>(cqe.res);
+  const std::size_t target = accepted_++ % crew_.rings.size();
+  if (options_.posts && target != number_) return ring_.post(cqe.res, crew_.rings[target]);
+  const int socket = options_.ring.techniques.installs ? ring_.install(cqe.res) : cqe.res;
+  if (socket >= 0) begin(socket);
+}
+
+void NullServer::begin(int socket) {
+  const auto id = static_cast<std::uint32_t>(socket);
   if (id >= connections_.size()) connections_.resize(id + 1);
   connections_[id] = std::make_unique<Connection>();
-  ring_.receive_multishot(cqe.res, id);
+  ring_.receive_multishot(socket, id);
 }
 
 void NullServer::on_receive(const io_uring_cqe& cqe) {
   const std::uint32_t id = BenchRing::id_of(cqe);
   Connection& connection = *connections_[id];
   if (cqe.res > 0) {
-    const bool good = consume(connection, ring_.received(cqe));
-    ring_.return_buffer(cqe);
-    if (!good) shutdown(static_cast<int>(id), SHUT_RDWR);  // ends the receive, which closes
+    bool good = true;
+    ring_.take_received(cqe, [&](std::string_view data) { good = good && consume(connection, data); });
+    if (!good) ring_.shut_down(static_cast<int>(id));  // ends the receive, which closes
     if (connection.run_count != 0 || !connection.mixed.empty()) mark_dirty(id, connection);
   }
   if ((cqe.flags & IORING_CQE_F_MORE) != 0) return;
@@ -267,7 +301,8 @@ void NullServer::flush(std::uint32_t id) {
   Connection& connection = *connections_[id];
   connection.dirty = false;
   if (connection.blocked) return;
-  if (connection.run_count != 0) {
+  const bool is_run = connection.run_count != 0;
+  if (is_run) {
     const Template& kind = *connection.run;
     const std::size_t count = std::min(connection.run_count, kind.run.size() / kind.bytes);
     connection.last_send = std::string_view(kind.run).substr(0, count * kind.bytes);
@@ -280,12 +315,51 @@ void NullServer::flush(std::uint32_t id) {
     if (connection.ended) close_connection(id);
     return;
   }
-  ring_.send(static_cast<int>(id), connection.last_send, id);
+  send(id, connection, is_run);
   if (connection.ended || connection.run_count != 0) mark_dirty(id, connection);
 }
 
-// A send that did not go out whole.
+void NullServer::send(std::uint32_t id, Connection& connection, bool is_run) {
+  const int socket = static_cast<int>(id);
+  // Zero copy only from what never changes.
+  if (is_run && options_.zero_copy_bytes != 0 && connection.last_send.size() >= options_.zero_copy_bytes)
+    return ring_.send_zero_copy(socket, connection.last_send, id);
+  if (is_run && options_.sends_pieces && connection.run->value_size != 0) return send_pieces(id, connection);
+  if (is_run && options_.copies) {
+    connection.sending = connection.last_send;
+    connection.last_send = connection.sending;
+  }
+  ring_.send(socket, connection.last_send, id);
+}
+
+// Every reply of the run as three pieces, as if each value lay where a store keeps it.
+void NullServer::send_pieces(std::uint32_t id, Connection& connection) {
+  connection.pieces.clear();
+  const Template& kind = *connection.run;
+  const std::size_t header_size = kind.bytes - kind.value_size - kind.tail_size;
+  for (std::size_t begin = 0; begin != connection.last_send.size();) {
+    for (const std::size_t size : {header_size, kind.value_size, kind.tail_size}) {
+      connection.pieces.push_back({const_cast<char*>(connection.last_send.data() + begin), size});
+      begin += size;
+    }
+  }
+  connection.message.msg_iov = connection.pieces.data();
+  connection.message.msg_iovlen = connection.pieces.size();
+  ring_.send_message(static_cast<int>(id), connection.message, id);
+}
+
+// The kernel is done with the bytes of a zero-copy send.
+void NullServer::on_notification(const io_uring_cqe& cqe) {
+  if (zero_copy_judged_) return;
+  zero_copy_judged_ = true;
+  const bool copied = (static_cast<std::uint32_t>(cqe.res) & abi::kZeroCopyUsageCopied) != 0;
+  std::fprintf(stderr, "null_server: zero copy: the kernel %s\n",
+               copied ? "copied all the same" : "did not copy");
+}
+
+// A send that did not go out whole, or, where sends are loud, any.
 void NullServer::on_send(const io_uring_cqe& cqe) {
+  if ((cqe.flags & IORING_CQE_F_NOTIF) != 0) return on_notification(cqe);
   const std::uint32_t id = BenchRing::id_of(cqe);
   Connection& connection = *connections_[id];
   const bool failed = cqe.res < 0 && cqe.res != -EAGAIN;
@@ -299,13 +373,13 @@ void NullServer::on_send(const io_uring_cqe& cqe) {
   connection.blocked = !connection.last_send.empty();
   if (connection.blocked) {
     ring_.send_rest(static_cast<int>(id), connection.last_send, id);
-  } else {
+  } else if (connection.run_count != 0 || !connection.mixed.empty() || connection.ended) {
     mark_dirty(id, connection);
   }
 }
 
 void NullServer::close_connection(std::uint32_t id) {
-  close(static_cast<int>(id));
+  ring_.close_socket(static_cast<int>(id));
   connections_[id].reset();
 }
 
@@ -316,19 +390,25 @@ bool pin(int core) {
   return sched_setaffinity(0, sizeof(set), &set) == 0;
 }
 
-void declare_options(CLI::App& app, Options& options) {
-  app.add_option("-l,--listen", options.address, "IPv4 address")->capture_default_str();
-  app.add_option("-p,--port", options.port, "TCP port")->capture_default_str();
-  app.add_option("-s,--unix", options.unix_path, "UNIX socket path, instead of TCP");
-  app.add_option("--value-bytes", options.value_bytes, "size of the value every get returns")
-      ->capture_default_str();
-  app.add_option("--core", options.core, "core to be pinned to; -1 for any")->capture_default_str();
-  app.add_option("--buffers", options.buffers, "receive buffers, a power of two")->capture_default_str();
-  app.add_option("--buffer-bytes", options.buffer_bytes, "bytes of each")->capture_default_str();
+// Ends the process if it cannot serve.
+void serve(const NullOptions& options, Crew& crew, unsigned number) {
+  NullServer server(options, crew, number);
+  const Status status = server.open();
+  if (status) server.serve();
+  std::fprintf(stderr, "null_server: %s\n", status.message().c_str());
+  std::exit(1);
+}
+
+// Says what the kernel does of a technique that some have wrong; false if it has not.
+bool report_min_wait() {
+  const Result<MinWaitFindings> findings = try_min_wait();
+  std::fprintf(stderr, "null_server: %s\n",
+               findings ? findings.value().text().c_str() : findings.status().message().c_str());
+  return static_cast<bool>(findings);
 }
 
 int run(int argc, char** argv) {
-  Options options;
+  NullOptions options;
   CLI::App app("Answers memcached's text protocol with fixed bytes: the floor of what the kernel allows.");
   declare_options(app, options);
   CLI11_PARSE(app, argc, argv);
@@ -336,13 +416,16 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "null_server: cannot be pinned to core %d\n", options.core);
     return 1;
   }
-  NullServer server(options);
-  const Status status = server.open();
-  if (!status) {
-    std::fprintf(stderr, "null_server: %s\n", status.message().c_str());
+  if (!options.unix_path.empty() && options.threads > 1 && !options.posts) {
+    std::fputs("null_server: several threads share a UNIX socket only with --direct-post\n", stderr);
     return 1;
   }
-  server.serve();
+  if (options.ring.techniques.min_wait_us != 0 && !report_min_wait()) return 1;
+  Crew crew(options.threads);
+  std::vector<std::thread> others;
+  for (unsigned i = 1; i < options.threads; ++i) others.emplace_back([&, i] { serve(options, crew, i); });
+  serve(options, crew, 0);
+  return 1;
 }
 
 }  // namespace

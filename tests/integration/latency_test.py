@@ -120,7 +120,7 @@ def size_change(options):
                 assert connection.set(f"large{number}", b"v" * 10000) == "STORED"
         found = figures(server)
         assert int(server.stats()["slabs_moved"]) > 20
-        slack = SLACK if space.is_sanitized(server) else PLAIN_SLACK
+        slack = SLACK if server.is_sanitized() else PLAIN_SLACK
         print(f"# longest turn: {found['turn_max_us']} us, in CPU time {found['turn_cpu_max_us']} us, "
               f"99.9 % {found['turn_cpu_p999_us']} us")
         assert found["turn_cpu_p999_us"] < STEP_US_MAX * slack, found

@@ -24,12 +24,6 @@ def cpu_seconds(pid):
     return total / 1e9
 
 
-def is_sanitized(server):
-    """Such a server is slow and needs memory of its own: figures hold for the real one only."""
-    with open(f"/proc/{server.process.pid}/maps", encoding="ascii", errors="replace") as maps:
-        return any("libasan" in line or "libtsan" in line for line in maps)
-
-
 def wake_ups(pid):
     """How often threads of the process have gone to sleep so far."""
     total = 0
