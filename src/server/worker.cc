@@ -34,7 +34,8 @@ void Worker::on_lookahead_end() {
 
 void Worker::on_turn_begin() {
   context_->latency.begin_turn();
-  // However long the thread has slept, or was kept from running, requests are served by the time they are read.
+  // However long the thread has slept, or was kept from running, requests are served by the time they are
+  // read.
   server_.clock.tick();
   flush_waiting_ = flush_if_due(*context_);
 }

@@ -26,7 +26,7 @@ struct Arena::Impl {
     std::int64_t bytes_to_look = 0;        // to be evicted before pages of other classes are looked at again
     std::uint64_t evicted_since_page = 0;  // bytes, since the class was given the last page of another
     float returning_share = 0;             // of new items, smoothed: they had been evicted shortly before
-    double mean_worth = -1;               // of the pages last looked at, smoothed; below 0: not known
+    double mean_worth = -1;                // of the pages last looked at, smoothed; below 0: not known
     ArenaClassStats stats;                 // the counters that are not kept elsewhere
 
     std::size_t pages() const {

@@ -26,7 +26,6 @@ AnyBucket* reserve_buckets(std::size_t count, bool large_pages) {
   return static_cast<AnyBucket*>(at);
 }
 
-
 // Overflow buckets that a writer takes from the common ones, or returns to them, at a time.
 constexpr unsigned kSpareBatch = 16;
 static_assert(kSpareBatch < HashIndex::Share::kSparesMax);
