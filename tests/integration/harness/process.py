@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -22,6 +23,12 @@ REPORT_MARKS = (
     b"ERROR: AddressSanitizer", b"ERROR: LeakSanitizer", b"runtime error:", b"WARNING: ThreadSanitizer",
     b"ThreadSanitizer:", b"CHECK failed", b"Assertion", b"terminate called",
 )
+
+
+# To look at a virtual table the undefined sanitizer opens a pipe. At the limit of descriptors it cannot, and takes every table
+# that it has not seen before for a wrong one. A table that really is wrong has memory that can be printed, or none.
+BLIND_REPORT = re.compile(rb"[^\n]*runtime error: member call on address [^\n]*\n[^\n]*note: object has invalid vptr *\n"
+                          rb" *<memory cannot be printed>[^\n]*\n?")
 
 
 class ServerFailure(tap.Explained):
@@ -214,7 +221,7 @@ class Server:
                 raise ServerFailure(f"the server ended with status {status} instead of {self.expect_exit}")
 
     def check_reports(self):
-        text = self.stderr()
+        text = BLIND_REPORT.sub(b"", self.stderr())
         for mark in REPORT_MARKS:
             if mark in text:
                 raise ServerFailure("the server reported an error:\n" + text.decode(errors="replace")[-6000:])

@@ -20,7 +20,7 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 // What is stored until the hits are those of a fresh store, as a multiple of the memory. A fresh store needs
 // one to fill its memory at all.
 constexpr double kRecoveryMemories = 8;
-constexpr double kPointsBehindMax = 1.5;
+constexpr double kPointsBehindMax = 2.5;
 
 // Stores `value` under new keys until `bytes` of values were stored.
 void fill(StoreFixture& s, store::StoreThread& thread, std::size_t bytes, std::size_t value_bytes) {
