@@ -130,10 +130,11 @@ void Acceptor::admit(AcceptedDescriptor accepted) {
 }
 
 void Acceptor::refuse(int descriptor) {
+  // First: who was refused finds itself counted.
+  counters_.rejected_connections.add();
   // The socket is new, so its buffer takes the line whole; should it not, the client sees a bare close.
   if (!options_.refusal_line.empty()) ring_->send_now(descriptor, options_.refusal_line);
   ring_->close_socket(descriptor);
-  counters_.rejected_connections.add();
 }
 
 void Acceptor::on_accept_error(int error, Port& port) {
