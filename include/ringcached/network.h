@@ -135,7 +135,7 @@ class ConnectionHandler {
   virtual Consumed on_data(Connection& connection, std::span<const char> input) = 0;
   // Several connections have input: on_data() will soon be called with this, unless something comes between.
   // The handler may look at it to ask for the memory that it will need. Nothing may be consumed or put out.
-  // False: enough for now, let those be served that were asked.
+  // False: that is enough, let those be served that were asked.
   virtual bool on_lookahead(std::span<const char> /*input*/) { return true; }
   // After Next::kProduce: appends some output, a bounded piece per call. The answer is as of on_data, which
   // does not see the input before this is over.
