@@ -118,6 +118,15 @@ enum class Next : std::uint8_t {
   kProduce,
   // Another handler goes on: successor() replaces this one, begins, and is shown the unconsumed bytes.
   kHandOver,
+  // As kReceive, with the wish that what comes next is put where direct_room() says, without a copy in
+  // between. Bytes that have come already are shown to on_data() first. No output is to be waited for.
+  kReceiveDirect,
+};
+
+// Memory to be filled.
+struct MemoryPiece {
+  char* data = nullptr;
+  std::size_t bytes = 0;
 };
 
 struct Consumed {
@@ -140,6 +149,14 @@ class ConnectionHandler {
   // After Next::kProduce: appends some output, a bounded piece per call. The answer is as of on_data, which
   // does not see the input before this is over.
   virtual Next on_produce(Connection& /*connection*/) { return Next::kClose; }
+  // After Next::kReceiveDirect: where the next bytes of the stream are to go. Pieces and memory are the
+  // handler's, and stay as they are until on_direct_bytes() or its destruction. None: on_data() shall be
+  // shown them.
+  virtual std::span<const MemoryPiece> direct_room() { return {}; }
+  // The next `bytes` of the stream, at least one, are in the room. Nothing may be put out yet.
+  virtual void on_direct_bytes(std::size_t /*bytes*/) {}
+  // Soon after that, once others have had their turn: goes on with them. The answer is as of on_data().
+  virtual Next on_direct(Connection& /*connection*/) { return Next::kReceive; }
   // After Next::kHandOver: the handler that takes this one's place; not null. This one is destroyed next,
   // without on_close.
   virtual std::unique_ptr<ConnectionHandler> successor() { return nullptr; }

@@ -17,8 +17,21 @@ constexpr std::chrono::seconds kDrainStall{10};
 constexpr std::uint32_t kSettlingTurns = 2;
 // Sends up to this size are expected to fit into the socket's buffer.
 constexpr std::size_t kSilentBytesMax = std::size_t{64} << 10;
+// A connection that has sent a large value is expected to send more of them: so many times its input is
+// received in pieces that have room for a request's line and little else, so that the rest of the value need
+// not be copied out of a lent buffer.
+constexpr unsigned kLargeInputs = 4;
+constexpr std::uint32_t kLineBytes = 2048;
 // How long the peer's end of stream is awaited after ours.
 constexpr std::chrono::milliseconds kLinger{500};
+
+// Without the header of vectors of input and output in the public one.
+static_assert(sizeof(MemoryPiece) == sizeof(iovec));
+static_assert(offsetof(MemoryPiece, data) == offsetof(iovec, iov_base));
+static_assert(offsetof(MemoryPiece, bytes) == offsetof(iovec, iov_len));
+std::span<const iovec> as_iovecs(std::span<const MemoryPiece> pieces) {
+  return {reinterpret_cast<const iovec*>(pieces.data()), pieces.size()};
+}
 
 }  // namespace
 
@@ -45,6 +58,8 @@ void ClientConnection::open(WorkerContext& context, std::uint32_t slot, std::uin
   lifetime_ = Lifetime::kOpen;
   receive_ = Receive::kPaused;
   input_pending_ = blocked_ = producing_ = lingering_ = broken_ = watcher_ = silent_ = peer_slow_ = false;
+  direct_wanted_ = direct_done_ = false;
+  large_input_ = 0;
   armed_turn_ = full_turn_ = served_turn_ = 0;
   progress_tick_ = context.wheel.now();
 
@@ -83,12 +98,14 @@ std::string ClientConnection::listener_name() const {
 // --- Events of the receive half
 
 void ClientConnection::on_receive(const Completion& completion) {
+  const bool direct = receive_ == Receive::kDirect;
   if (!completion.more()) {
-    RC_CHECK(receive_ == Receive::kArmed && in_flight_ > 0);
+    RC_CHECK(is_armed() && in_flight_ > 0);
     --in_flight_;
     receive_ = Receive::kPaused;
   }
   if (completion.has_buffer()) with_memory([&] { accept_input(completion); });
+  if (direct && completion.result > 0) accept_direct(static_cast<std::uint32_t>(completion.result));
   if (completion.result == 0) {
     // End of stream. Kernels end the operation with it; should one not, the close cancels it.
     if (receive_ == Receive::kPaused) receive_ = Receive::kEnded;
@@ -103,14 +120,26 @@ void ClientConnection::accept_input(const Completion& completion) {
   const auto bytes = static_cast<std::uint32_t>(completion.result > 0 ? completion.result : 0);
   context_->buffers.lend(id, bytes);
   if (bytes == 0 || lifetime_ != Lifetime::kOpen) return context_->buffers.give(id);
-  context_->counters.bytes_read.add(bytes);
-  progress_tick_ = context_->wheel.now();
-  published_.set_receive_tick(progress_tick_);
-  if (bytes == context_->buffers.buffer_bytes()) full_turn_ = context_->turn;
+  count_input(bytes);
+  if (bytes == context_->buffers.buffer_bytes() || large_input_ != 0) full_turn_ = context_->turn;
   input_.push(context_->buffers, id);
   input_pending_ = fed_ = true;
   // Above high water no buffer is held: bytes that were under way when the receive was paused go to the tail.
   if (blocked_ || producing_) input_.spill(context_->buffers);
+}
+
+void ClientConnection::accept_direct(std::uint32_t bytes) {
+  if (lifetime_ != Lifetime::kOpen) return;
+  count_input(bytes);
+  full_turn_ = context_->turn;  // as far as known here
+  handler_->on_direct_bytes(bytes);
+  direct_done_ = true;
+}
+
+void ClientConnection::count_input(std::uint32_t bytes) {
+  context_->counters.bytes_read.add(bytes);
+  progress_tick_ = context_->wheel.now();
+  published_.set_receive_tick(progress_tick_);
 }
 
 void ClientConnection::on_receive_error(int error) {
@@ -134,7 +163,7 @@ void ClientConnection::on_receive_error(int error) {
 
 bool ClientConnection::feed() {
   const bool wanted = wants_receive();
-  if (wanted) arm_receive();
+  if (wanted && !(direct_wanted_ && input_.empty() && arm_direct())) arm_receive();
   check_invariants();
   return wanted;
 }
@@ -142,28 +171,50 @@ bool ClientConnection::feed() {
 // Kept input is shown first. A cancel still under way could hit the new operation, which has the same token.
 bool ClientConnection::wants_receive() const {
   if (receive_ != Receive::kPaused || cancels_in_flight_ != 0) return false;
-  return lifetime_ == Lifetime::kOpen ? !blocked_ && !producing_ && !input_pending_ : lingering_;
+  return lifetime_ == Lifetime::kOpen ? !blocked_ && !producing_ && !input_pending_ && !direct_done_
+                                      : lingering_;
 }
 
 void ClientConnection::update_receive() {
   if (receive_ == Receive::kEnded) return;
-  if (receive_ == Receive::kArmed) {
-    const bool unwanted = lifetime_ == Lifetime::kOpen && (blocked_ || producing_);
+  if (is_armed()) {
+    const bool elsewhere = direct_wanted_ && input_.empty() && receive_ == Receive::kMultishot;
+    const bool unwanted = lifetime_ == Lifetime::kOpen && (blocked_ || producing_ || elsewhere);
     if (unwanted && cancels_in_flight_ == 0) cancel(Operation::kReceive);
     return;
   }
-  if (!wants_receive() || is_starved()) return;
+  if (!wants_receive()) return;
+  if (direct_wanted_ && input_.empty() && arm_direct()) return;
+  if (is_starved()) return;
   // Behind those that wait for a buffer: one that has just used up all of them would take them all again.
   if (!context_->starved.empty()) return context_->starved.push_back(*this);
   arm_receive();
 }
 
 void ClientConnection::arm_receive() {
-  context_->ring.receive_multishot(descriptor_, token(Operation::kReceive));
-  receive_ = Receive::kArmed;
+  const bool once = large_input_ != 0 && lifetime_ == Lifetime::kOpen;
+  if (once) {
+    context_->ring.receive_once(descriptor_, kLineBytes, token(Operation::kReceive));
+  } else {
+    context_->ring.receive_multishot(descriptor_, token(Operation::kReceive));
+  }
+  receive_ = once ? Receive::kOnce : Receive::kMultishot;
   fed_ = false;
   armed_turn_ = context_->turn;
   ++in_flight_;
+}
+
+// False: the handler has no room after all.
+bool ClientConnection::arm_direct() {
+  const std::span<const MemoryPiece> room = handler_->direct_room();
+  direct_wanted_ = !room.empty();
+  if (room.empty()) return false;
+  ListNode<StarvedTag>::unlink();
+  context_->ring.receive_direct(descriptor_, as_iovecs(room), token(Operation::kReceive));
+  receive_ = Receive::kDirect;
+  armed_turn_ = context_->turn;
+  ++in_flight_;
+  return true;
 }
 
 void ClientConnection::cancel(Operation operation) {
@@ -188,6 +239,12 @@ void ClientConnection::serve() {
   with_memory([&] {
     if (producing_) {
       obey_producer(handler_->on_produce(*this));
+    } else if (direct_done_) {
+      direct_done_ = false;
+      published_.set_state(State::kParse);
+      const Next next = handler_->on_direct(*this);
+      published_.set_state(resting_state());
+      obey_direct(next);
     } else {
       show_input();
     }
@@ -196,8 +253,8 @@ void ClientConnection::serve() {
 }
 
 bool ClientConnection::look_ahead() {
-  const bool shows =
-      lifetime_ == Lifetime::kOpen && input_pending_ && !blocked_ && !producing_ && !input_.empty();
+  const bool shows = lifetime_ == Lifetime::kOpen && input_pending_ && !blocked_ && !producing_ &&
+                     !direct_done_ && !input_.empty();
   return !shows || handler_->on_lookahead(input_.front(context_->buffers));
 }
 
@@ -210,7 +267,23 @@ void ClientConnection::show_input() {
   published_.set_state(resting_state());
   RC_CHECK(consumed.bytes <= input.size());
   input_.consume(context_->buffers, consumed.bytes);
+  note_large_input(consumed.next);
   obey(consumed.next, input.size() - consumed.bytes);
+}
+
+void ClientConnection::note_large_input(Next next) {
+  direct_wanted_ = next == Next::kReceiveDirect;
+  if (direct_wanted_) {
+    large_input_ = kLargeInputs;
+  } else if (large_input_ > 0) {
+    --large_input_;
+  }
+}
+
+// What the handler wants after it was given bytes in its own memory: there is no other input.
+void ClientConnection::obey_direct(Next next) {
+  direct_wanted_ = next == Next::kReceiveDirect;
+  obey_producer(direct_wanted_ ? Next::kReceive : next);
 }
 
 // What the handler wants that is not being shown input. What has come so far is shown once that is over.
@@ -242,7 +315,7 @@ void ClientConnection::obey(Next next, std::size_t bytes_left) {
   if (output_blocked() || (next == Next::kBlocked && unsent() > context_->options.output_low_water))
     return block();
   if (input_.empty()) return;
-  if (next == Next::kReceive) {
+  if (next == Next::kReceive || next == Next::kReceiveDirect) {
     input_pending_ = input_.extend(context_->buffers, bytes_left);
     return;
   }
@@ -336,7 +409,7 @@ void ClientConnection::on_send(const Completion& completion) {
 
 void ClientConnection::settle() {
   if (lifetime_ == Lifetime::kOpen && receive_ == Receive::kEnded && !input_pending_ && !blocked_ &&
-      !producing_)
+      !producing_ && !direct_done_)
     finish_stream();
   if (lifetime_ == Lifetime::kDraining && !lingering_ && unsent() == 0 && !sending()) linger_begin();
   if (lifetime_ == Lifetime::kDraining && lingering_ && receive_ == Receive::kEnded) close_begin(reason_);
@@ -358,12 +431,16 @@ void ClientConnection::drain_begin(CloseReason reason) {
   RC_CHECK(lifetime_ == Lifetime::kOpen);
   lifetime_ = Lifetime::kDraining;
   reason_ = reason;
-  input_.clear(context_->buffers);
-  input_pending_ = blocked_ = producing_ = false;
-  ListNode<ReadyTag>::unlink();
-  ListNode<StarvedTag>::unlink();
+  forget_input();
   progress_tick_ = context_->wheel.now();
   schedule_in(context_->ticks(kDrainStall));
+}
+
+void ClientConnection::forget_input() {
+  input_.clear(context_->buffers);
+  input_pending_ = blocked_ = producing_ = direct_wanted_ = direct_done_ = false;
+  ListNode<ReadyTag>::unlink();
+  ListNode<StarvedTag>::unlink();
 }
 
 void ClientConnection::linger_begin() {
@@ -381,15 +458,12 @@ void ClientConnection::close_begin(CloseReason reason) {
   lifetime_ = Lifetime::kClosing;
   reason_ = reason;
   published_.set_state(State::kClosing);
-  input_.clear(context_->buffers);
-  input_pending_ = blocked_ = producing_ = false;
-  ListNode<ReadyTag>::unlink();
-  ListNode<StarvedTag>::unlink();
+  forget_input();
   ListNode<DirtyTag>::unlink();
   IdleWheel::cancel(*this);
-  if (receive_ != Receive::kArmed && !sending()) return;
+  if (!is_armed() && !sending()) return;
   context_->ring.shutdown_socket(descriptor_, SHUT_RDWR);
-  if (receive_ == Receive::kArmed && cancels_in_flight_ == 0) cancel(Operation::kReceive);
+  if (is_armed() && cancels_in_flight_ == 0) cancel(Operation::kReceive);
   // A silent one waits for nothing.
   if (sending() && !silent_) cancel(Operation::kSend);
 }
@@ -400,7 +474,7 @@ void ClientConnection::close_now(CloseReason reason) {
 }
 
 bool ClientConnection::stop_if_served(std::uint32_t stop_turn) {
-  if (lifetime_ != Lifetime::kOpen || blocked_ || input_pending_ || receive_ != Receive::kArmed) return true;
+  if (lifetime_ != Lifetime::kOpen || blocked_ || input_pending_ || direct_done_ || !is_armed()) return true;
   // The receive must have lived through kSettlingTurns calls of the ring since, and not have been cut by a
   // full buffer.
   const std::uint32_t turn = context_->turn;
@@ -460,8 +534,12 @@ void ClientConnection::on_due() {
 
 void ClientConnection::check_invariants() const {
   RC_DCHECK(lifetime_ != Lifetime::kFree);
-  RC_DCHECK(in_flight_ == (receive_ == Receive::kArmed ? 1 : 0) + (sending() ? 1 : 0) + cancels_in_flight_);
+  RC_DCHECK(in_flight_ == (is_armed() ? 1 : 0) + (sending() ? 1 : 0) + cancels_in_flight_);
   RC_DCHECK(lifetime_ == Lifetime::kOpen || (!input_pending_ && !blocked_ && !producing_ && input_.empty()));
+  RC_DCHECK(lifetime_ == Lifetime::kOpen || (!direct_wanted_ && !direct_done_));
+  // One way at a time, and none while what came by it waits: the order of the stream.
+  RC_DCHECK(receive_ != Receive::kDirect || lifetime_ != Lifetime::kOpen || (input_.empty() && !producing_));
+  RC_DCHECK(!direct_done_ || !is_armed());
   RC_DCHECK(!(blocked_ || producing_) || !input_.holds_buffers());
   RC_DCHECK(!blocked_ || unsent() > context_->options.output_low_water);
   RC_DCHECK(!lingering_ || lifetime_ == Lifetime::kDraining || lifetime_ == Lifetime::kClosing);

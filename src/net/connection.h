@@ -8,6 +8,9 @@
 //                          cannot overtake the last reply
 //                closing:  shutdown and cancel were issued; waits until no operation is in flight
 //   receive    armed | paused (output above high water, no buffer left, output or work to do first) | ended
+//                armed: into lent buffers, multishot; or into the handler's own memory (direct), one at a
+//                time, as long as it has large values to come; or once, little, to see whether another
+//                follows
 //   send       idle | in flight (SendQueue::sending)
 //
 // The descriptor is closed and the slot freed only when in_flight_ is zero. Every event ends in settle(),
@@ -92,7 +95,7 @@ class ClientConnection final : public Connection,
 
  private:
   enum class Lifetime : std::uint8_t { kFree, kOpen, kDraining, kClosing };
-  enum class Receive : std::uint8_t { kPaused, kArmed, kEnded };
+  enum class Receive : std::uint8_t { kPaused, kMultishot, kOnce, kDirect, kEnded };
 
   Token token(Operation operation) const { return make_token(operation, slot_, generation_); }
   const ListenerInfo& listener() const { return context_->listeners[published_.listener()]; }
@@ -101,17 +104,23 @@ class ClientConnection final : public Connection,
   PublishedConnection::State resting_state() const {
     return watcher_ ? PublishedConnection::State::kWatch : PublishedConnection::State::kRead;
   }
-  bool has_work() const { return (input_pending_ || producing_) && !blocked_; }
+  bool has_work() const { return (input_pending_ || producing_ || direct_done_) && !blocked_; }
+  bool is_armed() const { return receive_ != Receive::kPaused && receive_ != Receive::kEnded; }
 
   template <typename Step>
   void with_memory(Step step);
   void accept_input(const Completion& completion);
+  void accept_direct(std::uint32_t bytes);
+  void count_input(std::uint32_t bytes);
   void on_receive_error(int error);
   void show_input();
   void produce();
   bool may_send_silently(const Batch& batch) const;
   void obey(Next next, std::size_t bytes_left);
   void obey_producer(Next next);
+  void obey_direct(Next next);
+  void forget_input();
+  void note_large_input(Next next);
   void hand_over();
   void block();
   void unblock_below_low_water();
@@ -123,6 +132,7 @@ class ClientConnection final : public Connection,
   bool wants_receive() const;
   void update_receive();
   void arm_receive();
+  bool arm_direct();
   void cancel(Operation operation);
   void schedule_in(std::uint32_t ticks);
   std::uint32_t idle_ticks_max() const;
@@ -137,20 +147,23 @@ class ClientConnection final : public Connection,
   std::uint32_t served_turn_ = 0;    // last turn in which the handler was called
   std::uint32_t full_turn_ = 0;      // last turn in which a whole buffer was filled: there may be more
   std::uint32_t progress_tick_ = 0;  // of the last bytes received or sent
-  std::uint16_t in_flight_ = 0;      // operations whose last completion has not been seen
+  std::uint8_t in_flight_ = 0;       // operations whose last completion has not been seen
   std::uint8_t cancels_in_flight_ = 0;
   Lifetime lifetime_ = Lifetime::kFree;
   Receive receive_ = Receive::kPaused;
   CloseReason reason_ = CloseReason::kPeer;
-  bool input_pending_ : 1 = false;  // there is input the handler has not been asked about
-  bool blocked_ : 1 = false;        // above high water, until below low water
-  bool producing_ : 1 = false;      // the handler makes output and is shown no input
-  bool watcher_ : 1 = false;        // never idle
-  bool lingering_ : 1 = false;      // write side shut down, peer's end of stream awaited
-  bool fed_ : 1 = false;            // got input since the receive was armed
-  bool broken_ : 1 = false;         // the receive ended by an error
-  bool silent_ : 1 = false;         // the send in flight completes only if it is not taken whole
-  bool peer_slow_ : 1 = false;      // the last send was not taken whole
+  bool input_pending_ : 1 = false;    // there is input the handler has not been asked about
+  bool blocked_ : 1 = false;          // above high water, until below low water
+  bool producing_ : 1 = false;        // the handler makes output and is shown no input
+  bool watcher_ : 1 = false;          // never idle
+  bool lingering_ : 1 = false;        // write side shut down, peer's end of stream awaited
+  bool fed_ : 1 = false;              // got input since the receive was armed
+  bool broken_ : 1 = false;           // the receive ended by an error
+  bool silent_ : 1 = false;           // the send in flight completes only if it is not taken whole
+  bool peer_slow_ : 1 = false;        // the last send was not taken whole
+  bool direct_wanted_ : 1 = false;    // the handler has memory for what comes next
+  bool direct_done_ : 1 = false;      // some of it was filled, and the handler has not gone on with it
+  std::uint8_t large_input_ : 3 = 0;  // receives to go that expect another large value
   PublishedConnection published_;
 };
 

@@ -16,6 +16,7 @@ struct EpollOperation {
   enum class Kind : std::uint8_t {
     kAccept,
     kReceive,
+    kReceiveDirect,
     kReceiveDatagram,
     kPoll,
     kSend,
@@ -30,8 +31,10 @@ struct EpollOperation {
   Kind kind = Kind::kReceive;
   int descriptor = -1;
   Token token = 0;
-  const void* memory = nullptr;  // bytes to send, a message, the shape of datagrams, the ring to post to
-  // Bytes to send; nanoseconds: the delay, then the deadline; the token to cancel or to post.
+  // Bytes to send, a message, pieces to fill, the shape of datagrams, the ring to post to.
+  const void* memory = nullptr;
+  // Bytes to send; the most to receive, once (0: no limit, multishot); pieces; nanoseconds: the delay, then
+  // the deadline; the token to cancel or to post.
   std::uint64_t number = 0;
   std::int32_t result = 0;  // to post
 

@@ -29,6 +29,8 @@ class EpollRing final : public SocketRing {
   Status enable() override;
   void accept_multishot(int listener, Token token) override;
   void receive_multishot(int socket, Token token) override;
+  void receive_once(int socket, std::uint32_t bytes_max, Token token) override;
+  void receive_direct(int socket, std::span<const iovec> pieces, Token token) override;
   void receive_datagram_multishot(int socket, const msghdr& shape, Token token) override;
   void send(int socket, std::span<const char> data, Token token) override;
   void send_silently(int socket, std::span<const char> data, Token token) override;
@@ -84,7 +86,7 @@ class EpollRing final : public SocketRing {
   void complete(Token token, std::int32_t result, std::uint32_t flags = 0) {
     completions_.push_back({token, result, flags});
   }
-  void end(Place place, std::int32_t result);
+  void end(Place place, std::int32_t result, std::uint32_t flags = 0);
   void unlink_send(Place place);
   void forget_timer(Place place);
 
@@ -100,8 +102,10 @@ class EpollRing final : public SocketRing {
   void read(int descriptor);
   void read_once(Watch& watch);
   void accept_once(Watch& watch, const EpollOperation& operation);
-  void receive_once(Watch& watch, const EpollOperation& operation);
+  void receive_some(Watch& watch, const EpollOperation& operation);
+  void receive_direct_once(Watch& watch, const EpollOperation& operation);
   void receive_datagram_once(Watch& watch, const EpollOperation& operation);
+  static void note_short_read(Watch& watch, std::size_t bytes, std::size_t room);
   bool filled(Watch& watch, const EpollOperation& operation, long bytes);
   std::uint16_t open_buffer();
   void resume_sends(int descriptor);

@@ -91,7 +91,9 @@ void EpollRing::read_once(Watch& watch) {
     case Kind::kAccept:
       return accept_once(watch, operation);
     case Kind::kReceive:
-      return receive_once(watch, operation);
+      return receive_some(watch, operation);
+    case Kind::kReceiveDirect:
+      return receive_direct_once(watch, operation);
     case Kind::kReceiveDatagram:
       return receive_datagram_once(watch, operation);
     default:
@@ -125,8 +127,13 @@ bool EpollRing::filled(Watch& watch, const EpollOperation& operation, long bytes
   if (error == 0 && !is_end) {
     const std::uint32_t id = free_buffers_.back();
     free_buffers_.pop_back();
-    complete(operation.token, static_cast<std::int32_t>(bytes),
-             Completion::kHasBuffer | Completion::kMore | id << Completion::kBufferShift);
+    const std::uint32_t flags = Completion::kHasBuffer | id << Completion::kBufferShift;
+    const bool once = operation.kind == Kind::kReceive && operation.number != 0;
+    if (once) {
+      end(watch.reader, static_cast<std::int32_t>(bytes), flags);
+    } else {
+      complete(operation.token, static_cast<std::int32_t>(bytes), flags | Completion::kMore);
+    }
     return true;
   }
   if constexpr (RC_POISONS_BUFFERS != 0) buffers_.hide(free_buffers_.back());
@@ -138,13 +145,33 @@ bool EpollRing::filled(Watch& watch, const EpollOperation& operation, long bytes
   return false;
 }
 
-void EpollRing::receive_once(Watch& watch, const EpollOperation& operation) {
+void EpollRing::receive_some(Watch& watch, const EpollOperation& operation) {
   if (free_buffers_.empty()) return end(watch.reader, -ENOBUFS);
-  const std::span<char> room = buffers_.buffer(open_buffer());
+  std::span<char> room = buffers_.buffer(open_buffer());
+  if (operation.number != 0) room = room.first(std::min<std::size_t>(room.size(), operation.number));
   const ssize_t bytes = recv(operation.descriptor, room.data(), room.size(), MSG_DONTWAIT);
-  if (!filled(watch, operation, bytes)) return;
-  const bool is_short = static_cast<std::size_t>(bytes) < room.size();
-  if (is_short && watch.stream_drains && !watch.thorough) watch.readable = false;
+  if (filled(watch, operation, bytes)) note_short_read(watch, static_cast<std::size_t>(bytes), room.size());
+}
+
+void EpollRing::receive_direct_once(Watch& watch, const EpollOperation& operation) {
+  const auto* const pieces = static_cast<const iovec*>(operation.memory);
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces);
+  message.msg_iovlen = operation.number;
+  const int result = result_of(recvmsg(operation.descriptor, &message, MSG_DONTWAIT));
+  if (result == -EAGAIN) {
+    watch.readable = watch.thorough = false;
+    return;
+  }
+  std::size_t room = 0;
+  for (const iovec& piece : std::span(pieces, operation.number)) room += piece.iov_len;
+  end(watch.reader, result);
+  if (result > 0) note_short_read(watch, static_cast<std::size_t>(result), room);
+}
+
+// Less than there was room for: nothing is left, as far as a short read tells that.
+void EpollRing::note_short_read(Watch& watch, std::size_t bytes, std::size_t room) {
+  if (bytes < room && watch.stream_drains && !watch.thorough) watch.readable = false;
 }
 
 void EpollRing::receive_datagram_once(Watch& watch, const EpollOperation& operation) {

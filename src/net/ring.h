@@ -64,6 +64,11 @@ class Ring {
   // result: bytes in a lent buffer; 0 at the end of the stream; -ENOBUFS when no buffer is left, at once if
   // there is none when it is queued.
   virtual void receive_multishot(int socket, Token token) = 0;
+  // As receive_multishot, but one completion is all: at most `bytes_max` (> 0) bytes of a lent buffer.
+  virtual void receive_once(int socket, std::uint32_t bytes_max, Token token) = 0;
+  // Into the caller's memory, one completion: as many bytes as there are, at least one; 0 at the end of the
+  // stream. `pieces` (one or more, none of them empty) and what they name belong to the operation.
+  virtual void receive_direct(int socket, std::span<const iovec> pieces, Token token) = 0;
   // For a datagram socket; net/datagram.h reads what it puts into a lent buffer. `shape` says how much room
   // the sender's address and control data get and belongs to the operation; so does nothing it refers to,
   // which is not looked at. result: bytes of the buffer in use; otherwise as receive_multishot, but for the

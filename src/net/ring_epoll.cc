@@ -98,6 +98,19 @@ void EpollRing::receive_multishot(int socket, Token token) {
   queue({.kind = Kind::kReceive, .descriptor = socket, .token = token});
 }
 
+void EpollRing::receive_once(int socket, std::uint32_t bytes_max, Token token) {
+  RC_DCHECK(buffers_.count() != 0 && bytes_max != 0);
+  queue({.kind = Kind::kReceive, .descriptor = socket, .token = token, .number = bytes_max});
+}
+
+void EpollRing::receive_direct(int socket, std::span<const iovec> pieces, Token token) {
+  queue({.kind = Kind::kReceiveDirect,
+         .descriptor = socket,
+         .token = token,
+         .memory = pieces.data(),
+         .number = pieces.size()});
+}
+
 void EpollRing::receive_datagram_multishot(int socket, const msghdr& shape, Token token) {
   RC_DCHECK(buffers_.count() != 0);
   queue({.kind = Kind::kReceiveDatagram, .descriptor = socket, .token = token, .memory = &shape});
@@ -164,6 +177,7 @@ void EpollRing::start(const EpollOperation& operation) {
   switch (operation.kind) {
     case Kind::kAccept:
     case Kind::kReceive:
+    case Kind::kReceiveDirect:
     case Kind::kReceiveDatagram:
     case Kind::kPoll:
       return start_reader(operation);
@@ -195,7 +209,8 @@ void EpollRing::start_reader(const EpollOperation& operation) {
   if (!watch.registered) {
     // Accepting until nobody waits must not wait itself. The accepted sockets do not inherit it.
     if (operation.kind == Kind::kAccept) fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);
-    if (operation.kind == Kind::kReceive) watch.stream_drains = short_read_drains(descriptor);
+    if (operation.kind == Kind::kReceive || operation.kind == Kind::kReceiveDirect)
+      watch.stream_drains = short_read_drains(descriptor);
     if (const int error = register_watch(descriptor, watch, false); error < 0) {
       return complete(operation.token, error);
     }
@@ -256,7 +271,7 @@ int EpollRing::close_socket(int socket) {
 }
 
 // The final completion of a parked operation.
-void EpollRing::end(Place place, std::int32_t result) {
+void EpollRing::end(Place place, std::int32_t result, std::uint32_t flags) {
   const EpollOperation operation = parked_.at(place);
   if (operation.reads()) {
     watch_of(operation.descriptor).reader = kNone;
@@ -268,7 +283,7 @@ void EpollRing::end(Place place, std::int32_t result) {
     unlink_send(place);
   }
   parked_.remove(place);
-  complete(operation.token, result);
+  complete(operation.token, result, flags);
 }
 
 void EpollRing::unlink_send(Place place) {

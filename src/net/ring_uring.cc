@@ -73,6 +73,8 @@ class UringRing final : public SocketRing {
   Status enable() override;
   void accept_multishot(int listener, Token token) override;
   void receive_multishot(int socket, Token token) override;
+  void receive_once(int socket, std::uint32_t bytes_max, Token token) override;
+  void receive_direct(int socket, std::span<const iovec> pieces, Token token) override;
   void receive_datagram_multishot(int socket, const msghdr& shape, Token token) override;
   void send(int socket, std::span<const char> data, Token token) override;
   void send_silently(int socket, std::span<const char> data, Token token) override;
@@ -258,6 +260,21 @@ void UringRing::receive_multishot(int socket, Token token) {
   sqe->ioprio = IORING_RECV_MULTISHOT;
   sqe->flags = IOSQE_BUFFER_SELECT;
   sqe->buf_group = kBufferGroup;
+}
+
+// Without a first attempt in vain: what it waits for is the answer to a reply that has yet to be sent.
+void UringRing::receive_once(int socket, std::uint32_t bytes_max, Token token) {
+  receive_multishot(socket, token);
+  io_uring_sqe& sqe = sqes_[(submission_tail_ - 1) & submission_mask_];
+  sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
+  sqe.len = bytes_max;
+}
+
+// A read, not a message: nothing but the pieces has to stay.
+void UringRing::receive_direct(int socket, std::span<const iovec> pieces, Token token) {
+  io_uring_sqe* sqe = queue(IORING_OP_READV, socket, token);
+  sqe->addr = reinterpret_cast<std::uint64_t>(pieces.data());
+  sqe->len = static_cast<std::uint32_t>(pieces.size());
 }
 
 void UringRing::receive_datagram_multishot(int socket, const msghdr& shape, Token token) {

@@ -81,7 +81,7 @@ BinarySession::Step BinarySession::on_request(Connection& connection, Output& ou
                                               std::string_view rest) {
   if (protocol::is_binary_storage(request.command)) {
     const Step value = begin_value(output, request, rest);
-    return {.used = request_bytes + value.used, .wait = value.wait};
+    return {.used = request_bytes + value.used, .wait = value.wait, .direct = value.direct};
   }
   // Measured apart from the requests around it, which are short.
   worker_.latency.end_run();
@@ -197,10 +197,25 @@ BinarySession::Step BinarySession::on_value(Output& output, std::string_view inp
     end_value(upload.remaining());
     return {};
   }
-  if (upload.remaining() > 0) return {.used = used, .wait = true};
-  answer_binary_store(worker_, output, value_->command, value_->wanted, upload.commit());
-  end_value(0);
+  if (upload.remaining() > 0) {
+    return {.used = used, .wait = true, .direct = upload.remaining() >= DirectRoom::kValueBytesMin};
+  }
+  commit_value(output);
   return {.used = used};
+}
+
+// Once begun in this way, a value is received to its end in this way.
+Next BinarySession::on_direct(Connection& connection) {
+  return converse_direct(worker_, connection, [&]() -> Step {
+    if (value_->upload.remaining() > 0) return {.direct = true};
+    commit_value(connection.output());
+    return {};
+  });
+}
+
+void BinarySession::commit_value(Output& output) {
+  answer_binary_store(worker_, output, value_->command, value_->wanted, value_->upload.commit());
+  end_value(0);
 }
 
 void BinarySession::end_value(std::uint32_t swallow) {

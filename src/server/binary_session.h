@@ -19,6 +19,9 @@ class BinarySession final : public DialectSession {
   explicit BinarySession(WorkerContext& worker, const SaslExchange& sasl = {});
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
+  std::span<const MemoryPiece> direct_room() override { return value_->direct.of(value_->upload, {}); }
+  void on_direct_bytes(std::size_t bytes) override { value_->upload.placed(bytes); }
+  Next on_direct(Connection& connection) override;
   bool between_requests() const override { return swallow_bytes_ == 0 && value_ == nullptr; }
   std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
@@ -34,6 +37,7 @@ class BinarySession final : public DialectSession {
     protocol::BinaryRequest command;  // without its key
     store::StoreRequest wanted;
     ValueUpload upload;
+    DirectRoom direct;
   };
 
   Step step(Connection& connection, Output& output, std::string_view input, unsigned share);
@@ -45,6 +49,7 @@ class BinarySession final : public DialectSession {
                          std::size_t request_bytes, std::string_view rest);
   Step begin_value(Output& output, const protocol::BinaryRequest& request, std::string_view input);
   Step on_value(Output& output, std::string_view input);
+  void commit_value(Output& output);
   Step on_swallow(std::string_view input);
   void end_value(std::uint32_t swallow);
   Step on_stat(Output& output, const protocol::BinaryRequest& request, std::size_t request_bytes);

@@ -104,6 +104,7 @@ bool DatagramService::converse(Exchange& exchange, std::string_view input) {
         if (between) reply(exchange);
         break;
       case Next::kReceive:
+      case Next::kReceiveDirect:
         if (!between || !input.empty()) return false;
         reply(exchange);
         break;

@@ -20,8 +20,9 @@ class DialectSession : public ConnectionHandler {
   // What one step did: bytes used, and whether the loop goes on.
   struct Step {
     std::size_t used = 0;
-    bool wait = false;   // more input is needed
-    bool later = false;  // the same input again in the next turn
+    bool wait = false;    // more input is needed
+    bool direct = false;  // with `wait`: into the session's own memory
+    bool later = false;   // the same input again in the next turn
     bool close = false;
     bool reject = false;     // close, because of the client's fault
     bool hand_over = false;  // to worker.successor
@@ -38,6 +39,17 @@ class DialectSession : public ConnectionHandler {
     const Consumed consumed = take_steps(worker, connection, data, take_step);
     worker.latency.end_run();
     return consumed;
+  }
+
+  // The same for bytes that were received into the session's own memory: go_on() -> Step, with nothing used.
+  template <typename GoOn>
+  static Next converse_direct(WorkerContext& worker, Connection& connection, GoOn&& go_on) {
+    worker.client = &connection;
+    worker.latency.begin_input(connection.others_waiting());
+    const Step done = go_on();
+    worker.latency.end_run();
+    if (done.direct) return Next::kReceiveDirect;
+    return connection.output_blocked() ? Next::kBlocked : Next::kReceive;
   }
 
  private:
@@ -58,7 +70,7 @@ class DialectSession : public ConnectionHandler {
       if (done.close) return {used, Next::kClose};
       if (done.reject) return {used, Next::kReject};
       if (done.hand_over) return {used, Next::kHandOver};
-      if (done.wait) return {used, Next::kReceive};
+      if (done.wait) return {used, done.direct ? Next::kReceiveDirect : Next::kReceive};
       if (done.later) return {used, Next::kYield};
       if (connection.output_blocked()) return {used, Next::kBlocked};
       requests += done.requests;

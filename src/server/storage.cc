@@ -149,6 +149,24 @@ bool ValueUpload::write(std::span<const char> bytes) {
   return true;
 }
 
+void ValueUpload::placed(std::size_t bytes) {
+  pending_.placed(bytes);
+  remaining_ -= static_cast<std::uint32_t>(bytes);
+}
+
+std::span<const MemoryPiece> DirectRoom::of(ValueUpload& value, std::span<char> end) {
+  std::array<std::span<char>, kValuePieces> room;
+  const std::size_t count = value.room(room);
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    pieces_[i] = {room[i].data(), room[i].size()};
+    bytes += room[i].size();
+  }
+  if (bytes < value.remaining() || end.empty()) return {pieces_.data(), count};
+  pieces_[count] = {end.data(), end.size()};
+  return {pieces_.data(), count + 1};
+}
+
 StoreResult ValueUpload::commit() {
   const StoreResult result =
       worker_.store.commit(worker_.thread, request_, std::move(pending_), worker_.now());
@@ -179,10 +197,19 @@ StorageOutcome Upload::on_bytes(std::span<const char> bytes) {
   while (used < bytes.size() && terminator_bytes_ < terminator_.size()) {
     terminator_[terminator_bytes_++] = bytes[used++];
   }
-  StorageOutcome outcome;
-  if (terminator_bytes_ == terminator_.size()) outcome = finish();
+  StorageOutcome outcome = progress();
   outcome.consumed = used;
   return outcome;
+}
+
+void Upload::on_direct_bytes(std::size_t bytes) {
+  const std::size_t of_value = std::min<std::size_t>(bytes, value_.remaining());
+  value_.placed(of_value);
+  terminator_bytes_ += bytes - of_value;
+}
+
+StorageOutcome Upload::progress() {
+  return terminator_bytes_ == terminator_.size() ? finish() : StorageOutcome{};
 }
 
 StorageOutcome Upload::finish() {

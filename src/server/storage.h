@@ -8,6 +8,7 @@
 
 #include "protocol/limits.h"
 #include "protocol/request.h"
+#include "ringcached/network.h"
 #include "server/context.h"
 
 namespace ringcached::server {
@@ -58,6 +59,9 @@ class ValueUpload {
   const store::Key& key() const { return request_.key; }
   // At most remaining() bytes. False: memory ran out, the upload is over.
   bool write(std::span<const char> bytes);
+  // Memory for the next bytes, as store::PendingStore has it.
+  std::size_t room(std::span<std::span<char>> pieces) { return pending_.room(pieces); }
+  void placed(std::size_t bytes);
   // With nothing remaining.
   store::StoreResult commit();
   // Instead of commit(): the bytes turned out to be invalid.
@@ -73,6 +77,22 @@ class ValueUpload {
   std::array<char, protocol::kKeyBytesMax> key_;
 };
 
+// Pieces of memory for the engine to receive a value into, with room for what ends it.
+class DirectRoom {
+ public:
+  // At most so many pieces of a value: a quarter of a megabyte at a time.
+  static constexpr std::size_t kValuePieces = 8;
+  // What is left of smaller values is not worth a receive of its own.
+  static constexpr std::size_t kValueBytesMin = 4096;
+
+  // Room in `value`, and in `end` behind it if all of the value fits in. None if there is no room in `value`
+  // and something remains of it.
+  std::span<const MemoryPiece> of(ValueUpload& value, std::span<char> end);
+
+ private:
+  std::array<MemoryPiece, kValuePieces + 1> pieces_;
+};
+
 // A storage command of text whose data block arrives in pieces.
 class Upload {
  public:
@@ -82,12 +102,23 @@ class Upload {
 
   // Takes bytes of the data block. Not to be called again once the outcome is finished.
   StorageOutcome on_bytes(std::span<const char> bytes);
+  // Enough is to come that it should be received into direct_room().
+  bool wants_direct() const {
+    return value_.begun() == store::StoreResult::kStored && value_.remaining() >= DirectRoom::kValueBytesMin;
+  }
+  std::span<const MemoryPiece> direct_room() {
+    return direct_.of(value_, std::span(terminator_).subspan(terminator_bytes_));
+  }
+  void on_direct_bytes(std::size_t bytes);
+  // After the bytes: how the command has ended, if it has.
+  StorageOutcome progress();
 
  private:
   StorageOutcome refused(store::StoreResult result, std::string_view fault) const;
   StorageOutcome finish();
 
   ValueUpload value_;
+  DirectRoom direct_;
   std::array<char, 2> terminator_{};
   std::size_t terminator_bytes_ = 0;  // arrived
 };

@@ -297,12 +297,24 @@ TextSession::Step TextSession::begin_upload(Output& output, std::unique_ptr<Text
   state_ = State::kUpload;
   // Also with no byte of the block at hand: a refused upload turns into swallowing at once.
   const Step rest = on_upload(output, block);
-  return {.used = line_bytes + rest.used, .wait = rest.wait};
+  return {.used = line_bytes + rest.used, .wait = rest.wait, .direct = rest.direct};
 }
 
 TextSession::Step TextSession::on_upload(Output& output, std::string_view input) {
   const StorageOutcome outcome = upload_->upload.on_bytes(input);
-  if (!outcome.finished) return {.used = outcome.consumed, .wait = true};
+  if (outcome.finished) return end_upload(output, outcome);
+  return {.used = outcome.consumed, .wait = true, .direct = upload_->upload.wants_direct()};
+}
+
+// Once begun in this way, a block is received to its end in this way.
+Next TextSession::on_direct(Connection& connection) {
+  return converse_direct(worker_, connection, [&]() -> Step {
+    const StorageOutcome outcome = upload_->upload.progress();
+    return outcome.finished ? end_upload(connection.output(), outcome) : Step{.direct = true};
+  });
+}
+
+TextSession::Step TextSession::end_upload(Output& output, const StorageOutcome& outcome) {
   const std::unique_ptr<TextUpload> done = std::move(upload_);
   worker_.latency.count(done->kind);
   state_ = State::kLine;

@@ -22,6 +22,9 @@ class TextSession final : public DialectSession {
 
   Consumed on_data(Connection& connection, std::span<const char> input) override;
   bool on_lookahead(std::span<const char> input) override;
+  std::span<const MemoryPiece> direct_room() override { return upload_->upload.direct_room(); }
+  void on_direct_bytes(std::size_t bytes) override { upload_->upload.on_direct_bytes(bytes); }
+  Next on_direct(Connection& connection) override;
   bool between_requests() const override { return state_ == State::kLine; }
   std::unique_ptr<ConnectionHandler> successor() override { return std::move(worker_.successor); }
 
@@ -63,6 +66,7 @@ class TextSession final : public DialectSession {
                std::size_t line_bytes);
   Step on_keys(Output& output, std::string_view input);
   Step on_upload(Output& output, std::string_view input);
+  Step end_upload(Output& output, const StorageOutcome& outcome);
   Step on_swallow(Output& output, std::string_view input);
   Step begin_retrieval(Output& output, const protocol::Request& request, std::string_view input,
                        std::size_t line_bytes);

@@ -7,6 +7,12 @@
 #include "store/store_core.h"
 
 namespace ringcached::store {
+namespace {
+
+// Lent to whoever begins a value, if it is that large.
+constexpr std::size_t kRoomBytesMin = std::size_t{128} << 10;
+
+}  // namespace
 
 PendingStore::PendingStore(PendingStore&& other) noexcept {
   *this = std::move(other);
@@ -21,10 +27,10 @@ PendingStore& PendingStore::operator=(PendingStore&& other) noexcept {
   chained_ = other.chained_;
   client_flags_ = other.client_flags_;
   value_bytes_ = other.value_bytes_;
-  tail_ = std::exchange(other.tail_, kNoChunk);
-  tail_offset_ = other.tail_offset_;
-  tail_limit_ = other.tail_limit_;
+  write_ = std::exchange(other.write_, {});
+  last_ = std::exchange(other.last_, kNoChunk);
   remaining_ = std::exchange(other.remaining_, 0);
+  without_chunk_ = std::exchange(other.without_chunk_, 0);
   return *this;
 }
 
@@ -37,14 +43,15 @@ void PendingStore::discard() {
   thread_->core->discard(*thread_, StoreCore::draft_of(*this));
   thread_ = nullptr;
   head_ = {};
-  tail_ = kNoChunk;
-  remaining_ = 0;
+  write_ = {};
+  last_ = kNoChunk;
+  remaining_ = without_chunk_ = 0;
 }
 
-// The next chunk of the chain, as large as needed for what is still to come.
+// One more chunk at the end of the chain, as large as needed for what has none yet.
 bool PendingStore::add_part() {
   StoreCore& core = *thread_->core;
-  const std::size_t used = std::min(remaining_, kChunkBytesMax - kPartHeaderBytes);
+  const std::size_t used = std::min(without_chunk_, kChunkBytesMax - kPartHeaderBytes);
   const Chunk part = core.allocate(*thread_, core.classes.class_for(kPartHeaderBytes + used));
   if (!part) return false;
   std::byte* chunk = core.item(part.address);
@@ -53,29 +60,70 @@ bool PendingStore::add_part() {
   shared_store32(chunk + kPartUsedOffset, static_cast<std::uint32_t>(used));
   chunk_state(chunk).store(static_cast<std::uint32_t>(ChunkKind::kPart) | part.generation << kGenerationShift,
                            std::memory_order_release);
-  const std::size_t link = tail_ == head_.address ? kChainNextOffset : kPartNextOffset;
-  shared_store64(core.item(tail_) + link, part.address);
-  tail_ = part.address;
-  tail_offset_ = kPartHeaderBytes;
-  tail_limit_ = static_cast<std::uint32_t>(kPartHeaderBytes + used);
+  const std::size_t link = last_ == head_.address ? kChainNextOffset : kPartNextOffset;
+  shared_store64(core.item(last_) + link, part.address);
+  last_ = part.address;
+  without_chunk_ -= used;
   return true;
+}
+
+// From a chunk that is full to the next one. False if there is none and none to be had.
+bool PendingStore::advance(Cursor& cursor) {
+  if (cursor.chunk == last_ && (without_chunk_ == 0 || !add_part())) return false;
+  StoreCore& core = *thread_->core;
+  const std::size_t link = cursor.chunk == head_.address ? kChainNextOffset : kPartNextOffset;
+  cursor.chunk = shared_load64(core.item(cursor.chunk) + link);
+  cursor.offset = kPartHeaderBytes;
+  cursor.limit = kPartHeaderBytes + shared_load32(core.item(cursor.chunk) + kPartUsedOffset);
+  return true;
+}
+
+std::span<char> PendingStore::memory_at(const Cursor& cursor) const {
+  return {reinterpret_cast<char*>(thread_->core->item(cursor.chunk)) + cursor.offset,
+          cursor.limit - cursor.offset};
 }
 
 bool PendingStore::write(std::span<const char> bytes) {
   if (thread_ == nullptr) return false;
   RC_CHECK(bytes.size() <= remaining_);
   while (!bytes.empty()) {
-    if (tail_offset_ == tail_limit_ && !add_part()) {
+    if (write_.offset == write_.limit && !advance(write_)) {
       discard();
       return false;
     }
-    const std::size_t piece = std::min<std::size_t>(bytes.size(), tail_limit_ - tail_offset_);
-    copy_to_shared(thread_->core->item(tail_) + tail_offset_, bytes.data(), piece);
-    tail_offset_ += static_cast<std::uint32_t>(piece);
+    const std::size_t piece = std::min<std::size_t>(bytes.size(), write_.limit - write_.offset);
+    copy_to_shared(thread_->core->item(write_.chunk) + write_.offset, bytes.data(), piece);
+    write_.offset += static_cast<std::uint32_t>(piece);
     remaining_ -= piece;
     bytes = bytes.subspan(piece);
   }
   return true;
+}
+
+// Whoever announces a value and falls silent shall not hold much more memory than what has come of it.
+std::size_t PendingStore::room(std::span<std::span<char>> pieces) {
+  if (thread_ == nullptr) return 0;
+  const std::size_t bytes_max = std::max(value_bytes_ - remaining_, kRoomBytesMin);
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  Cursor cursor = write_;
+  while (count < pieces.size() && bytes < std::min(remaining_, bytes_max)) {
+    if (cursor.offset == cursor.limit && !advance(cursor)) break;
+    pieces[count] = memory_at(cursor);
+    bytes += pieces[count++].size();
+    cursor.offset = cursor.limit;
+  }
+  return count;
+}
+
+void PendingStore::placed(std::size_t bytes) {
+  RC_CHECK(thread_ != nullptr && bytes <= remaining_);
+  remaining_ -= bytes;
+  while (bytes > write_.limit - write_.offset) {
+    bytes -= write_.limit - write_.offset;
+    RC_CHECK(write_.chunk != last_ && advance(write_));
+  }
+  write_.offset += static_cast<std::uint32_t>(bytes);
 }
 
 Draft StoreCore::draft_of(const PendingStore& pending) {
@@ -115,10 +163,12 @@ StoreResult StoreCore::begin(ThreadState& thread, const StoreRequest& request, s
   pending.chained_ = draft.chained;
   pending.client_flags_ = draft.client_flags;
   pending.value_bytes_ = draft.value_bytes;
-  pending.tail_ = draft.chunk.address;
-  pending.tail_offset_ = static_cast<std::uint32_t>(offset);
-  pending.tail_limit_ = static_cast<std::uint32_t>(draft.chained ? kChunkBytesMax : offset + value_bytes);
+  const std::size_t limit = draft.chained ? kChunkBytesMax : offset + value_bytes;
+  pending.write_ = {draft.chunk.address, static_cast<std::uint32_t>(offset),
+                    static_cast<std::uint32_t>(limit)};
+  pending.last_ = draft.chunk.address;
   pending.remaining_ = value_bytes;
+  pending.without_chunk_ = value_bytes - (limit - offset);
   return StoreResult::kStored;
 }
 

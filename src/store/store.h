@@ -137,21 +137,36 @@ class PendingStore {
   // Copies value bytes in, in order; together at most the announced length. False: memory ran out now (the
   // caller swallows the rest and answers "Out of memory during read"); the pending store is discarded.
   bool write(std::span<const char> bytes);
+  // The other way: memory where the next bytes of the value are to be written by somebody else, in order.
+  // Fills `pieces` as far as there is room that may be reserved now, and returns how many. Zero if nothing
+  // remains, or for want of memory. What is written there counts once placed() was called; until then the
+  // memory stays where it is, unless this is discarded.
+  std::size_t room(std::span<std::span<char>> pieces);
+  // Precondition: at most as many bytes as the pieces of the last room() hold.
+  void placed(std::size_t bytes);
   std::size_t remaining() const { return remaining_; }
   explicit operator bool() const { return thread_ != nullptr; }
   void discard();
 
  private:
   friend class StoreCore;
+  // Where the value is written: a chunk and the part of it that holds value bytes.
+  struct Cursor {
+    ChunkAddress chunk = kNoChunk;
+    std::uint32_t offset = 0, limit = 0;
+  };
   bool add_part();
+  bool advance(Cursor& cursor);
+  std::span<char> memory_at(const Cursor& cursor) const;
   ThreadState* thread_ = nullptr;
   Chunk head_{};
   unsigned slab_class_ = 0;  // of the head
   bool chained_ = false;
   std::uint32_t client_flags_ = 0, value_bytes_ = 0;
-  ChunkAddress tail_ = kNoChunk;  // chunk being filled
-  std::uint32_t tail_offset_ = 0, tail_limit_ = 0;
-  std::size_t remaining_ = 0;
+  Cursor write_;
+  ChunkAddress last_ = kNoChunk;   // of the chain; behind write_'s if there is room reserved ahead
+  std::size_t remaining_ = 0;      // bytes not yet written
+  std::size_t without_chunk_ = 0;  // of those, bytes no chunk was reserved for
 };
 
 enum class ArithmeticResult : std::uint8_t { kDone, kNotFound, kNonNumeric, kNoMemory, kExists };

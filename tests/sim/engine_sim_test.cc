@@ -71,16 +71,51 @@ TEST_SUITE("engine_sim") {
       for_seeds(1, [&](std::uint64_t seed) {
         INFO("RINGCACHED_SIM_SEED=", seed, " protocol ", static_cast<int>(protocol));
         SimEngine engine(seed, SimFaults::swarm(seed), options_for(seed), protocol);
+        engine.log.direct = seed % 2 == 0;
         const std::string report = run(engine, seed, protocol);
         CHECK_MESSAGE(report.empty(), report);
       });
     }
   }
 
+  TEST_CASE("large input goes into the handler's own memory, and small input behind it is not held up") {
+    for_seeds(170'000, [&](std::uint64_t seed) {
+      INFO("RINGCACHED_SIM_SEED=", seed);
+      SimFaults faults;
+      faults.short_receive = seed % 2 == 0 ? 0.5 : 0;
+      SimEngine engine(seed, faults, tiny_options(), Protocol::kFrames);
+      engine.log.direct = true;
+      const ClientId client = engine.world.connect(engine.listeners[0]);
+      std::string sent;
+      for (unsigned i = 0; i < 30; ++i) {
+        const std::size_t bytes = i % 10 < 5 ? 3000 + i : 5 + i;
+        sent += frame(std::string(bytes, static_cast<char>('a' + i)));
+      }
+      std::string received;
+      for (std::size_t at = 0; at < sent.size(); at += 1777) {
+        engine.world.client_write(client, sent.substr(at, 1777));
+        engine.run_until([&] {
+          received += engine.world.client_take(client);
+          return received.size() >= at;
+        });
+      }
+      CHECK(engine.run_until([&] {
+        received += engine.world.client_take(client);
+        return received.size() == sent.size();
+      }));
+      CHECK(received == sent);
+      CHECK(engine.log.received_direct >= 15);
+      engine.world.client_half_close(client);
+      const std::string report = engine.verdict();
+      CHECK_MESSAGE(report.empty(), report);
+    });
+  }
+
   TEST_CASE("an orderly end in the middle of anything") {
     for_seeds(100'000, [&](std::uint64_t seed) {
       INFO("RINGCACHED_SIM_SEED=", seed);
       SimEngine engine(seed, SimFaults::swarm(seed), options_for(seed), Protocol::kFrames);
+      engine.log.direct = seed % 2 == 0;
       Dice dice(seed);
       std::vector<SimClientActor> clients;
       for (unsigned i = 0, acts = dice.below(600); i < acts; ++i) {

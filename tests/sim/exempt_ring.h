@@ -23,6 +23,12 @@ class ExemptRing final : public net::Ring {
   void receive_multishot(int socket, net::Token token) override {
     FailingHeap::exempt([&] { ring_->receive_multishot(socket, token); });
   }
+  void receive_once(int socket, std::uint32_t bytes_max, net::Token token) override {
+    FailingHeap::exempt([&] { ring_->receive_once(socket, bytes_max, token); });
+  }
+  void receive_direct(int socket, std::span<const iovec> pieces, net::Token token) override {
+    FailingHeap::exempt([&] { ring_->receive_direct(socket, pieces, token); });
+  }
   void receive_datagram_multishot(int socket, const msghdr& shape, net::Token token) override {
     FailingHeap::exempt([&] { ring_->receive_datagram_multishot(socket, shape, token); });
   }

@@ -1,6 +1,9 @@
 #include "sim_engine.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 namespace ringcached::testing {
 namespace {
@@ -59,13 +62,14 @@ class FrameHandler final : public ConnectionHandler {
   Consumed on_data(Connection& connection, std::span<const char> input) override {
     if (announced_ != std::string_view(input.data(), input.size())) ++log_.looked_wrong;
     announced_.clear();
+    if (!part_.empty()) return append_to_part(connection, input);
     std::size_t used = 0;
     for (unsigned frames = 0;; ++frames) {
       const std::span<const char> rest = input.subspan(used);
       if (rest.size() < 2) return {used, Next::kReceive};
       const std::size_t length =
           static_cast<unsigned char>(rest[0]) * 256U + static_cast<unsigned char>(rest[1]);
-      if (rest.size() < 2 + length) return {used, Next::kReceive};
+      if (rest.size() < 2 + length) return log_.direct ? begin_part(input, used, length) : Consumed{used};
       if (connection.output_blocked()) return {used, Next::kBlocked};
       if (frames >= log_.frames_per_call && connection.others_waiting()) return {used, Next::kYield};
       const std::span<const char> whole = rest.first(2 + length);
@@ -75,6 +79,20 @@ class FrameHandler final : public ConnectionHandler {
       used += whole.size();
     }
   }
+  std::span<const MemoryPiece> direct_room() override {
+    // Sometimes there is none.
+    if (++rooms_ % 7 == 0) return {};
+    const std::size_t left = part_.size() - part_filled_;
+    const std::size_t first = (left + 1) / 2;
+    pieces_[0] = {part_.data() + part_filled_, first};
+    pieces_[1] = {part_.data() + part_filled_ + first, left - first};
+    return {pieces_.data(), left > 1 ? 2U : 1U};
+  }
+  void on_direct_bytes(std::size_t bytes) override {
+    ++log_.received_direct;
+    part_filled_ += bytes;
+  }
+  Next on_direct(Connection& connection) override { return go_on(connection); }
   std::unique_ptr<ConnectionHandler> successor() override {
     ++log_.handed_over;
     return std::make_unique<ProducingHandler>(log_);
@@ -83,6 +101,27 @@ class FrameHandler final : public ConnectionHandler {
   void on_close(Connection&, CloseReason) override { ++log_.closed; }
 
  private:
+  Consumed begin_part(std::span<const char> input, std::size_t used, std::size_t length) {
+    part_.assign(2 + length, '?');
+    part_filled_ = input.size() - used;
+    std::memcpy(part_.data(), input.data() + used, part_filled_);
+    return {input.size(), Next::kReceiveDirect};
+  }
+  Consumed append_to_part(Connection& connection, std::span<const char> input) {
+    const std::size_t used = std::min(input.size(), part_.size() - part_filled_);
+    std::memcpy(part_.data() + part_filled_, input.data(), used);
+    part_filled_ += used;
+    const Next next = go_on(connection);
+    return {used, next == Next::kReceive && used < input.size() ? Next::kYield : next};
+  }
+  Next go_on(Connection& connection) {
+    if (part_filled_ < part_.size()) return Next::kReceiveDirect;
+    const std::string whole = std::exchange(part_, {});
+    if (whole.size() == 3 && whole[2] == 'q') return Next::kClose;
+    if (whole.size() == 3 && whole[2] == 'r') return Next::kHandOver;
+    reply(connection.output(), whole);
+    return connection.output_blocked() ? Next::kBlocked : Next::kReceive;
+  }
   void reply(Output& output, std::span<const char> bytes) {
     if (bytes.size() < 64) {
       std::memcpy(output.room(bytes.size()), bytes.data(), bytes.size());
@@ -106,6 +145,10 @@ class FrameHandler final : public ConnectionHandler {
 
   HandlerLog& log_;
   std::string announced_;  // what on_lookahead() was shown
+  std::string part_;       // a frame of which a part has come; empty when there is none
+  std::size_t part_filled_ = 0;
+  std::array<MemoryPiece, 2> pieces_;
+  unsigned rooms_ = 0;
 };
 
 std::unique_ptr<ConnectionHandler> ProducingHandler::successor() {

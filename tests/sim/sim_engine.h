@@ -16,6 +16,8 @@ struct HandlerLog {
   std::set<void*> pinned;  // items referenced and not yet released
   unsigned opened = 0, closed = 0, ended = 0, handed_over = 0;
   unsigned frames_per_call = 3;
+  bool direct = false;  // frames that come in parts are received into the handler's memory
+  unsigned received_direct = 0;
   unsigned looked_ahead = 0, looked_wrong = 0;  // input announced, and not shown as announced
   std::uint64_t bytes_echoed = 0;
 };

@@ -1,6 +1,7 @@
 #include "support/session_harness.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.h"
 
@@ -47,7 +48,7 @@ void SessionHarness::reconnect(unsigned listener_tag) {
   connection_ = std::make_unique<FakeConnection>();
   connection_->listener_tag_ = listener_tag;
   handler_ = server::make_first_handler(*worker_, *connection_);
-  producing_ = false;
+  producing_ = direct_ = false;
   unconsumed_.clear();
   closed_ = false;
 }
@@ -61,7 +62,8 @@ void SessionHarness::drain(std::string& received) {
     rejected_ = next == Next::kReject;
     producing_ = next == Next::kProduce;
     if (next == Next::kYield) ++yields_;
-    if (next == Next::kReceive && !produced) return;
+    direct_ = next == Next::kReceiveDirect;
+    if ((next == Next::kReceive || direct_) && !produced) return;
   }
 }
 
@@ -87,10 +89,34 @@ Next SessionHarness::step() {
   return next;
 }
 
+// Into the memory of a handler that wants it so; the bytes that went there.
+std::size_t SessionHarness::place(std::string_view input) {
+  if (!direct_ || !receives_direct || !unconsumed_.empty()) return 0;
+  std::size_t placed = 0;
+  for (const MemoryPiece& piece : handler_->direct_room()) {
+    RC_CHECK(piece.bytes > 0);
+    const std::size_t part = std::min(piece.bytes, input.size() - placed);
+    std::memcpy(piece.data, input.data() + placed, part);
+    placed += part;
+  }
+  if (placed == 0) return 0;
+  ++received_direct;
+  handler_->on_direct_bytes(placed);
+  const Next next = handler_->on_direct(*connection_);
+  RC_CHECK(next == Next::kReceive || next == Next::kReceiveDirect || next == Next::kBlocked);
+  direct_ = next == Next::kReceiveDirect;
+  return placed;
+}
+
 std::string SessionHarness::feed(std::string_view input, std::size_t piece_bytes) {
   std::string received;
   while (!input.empty() && !closed_) {
     const std::size_t piece = std::min(piece_bytes, input.size());
+    if (const std::size_t placed = place(input.substr(0, piece)); placed > 0) {
+      received += connection_->take_output();
+      input.remove_prefix(placed);
+      continue;
+    }
     unconsumed_.append(input.substr(0, piece));
     input.remove_prefix(piece);
     drain(received);

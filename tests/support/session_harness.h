@@ -95,8 +95,12 @@ class SessionHarness {
   server::ServerContext& server() { return *context_; }
   server::Authentication& authentication() { return authentication_; }
   bool stop_requested = false;
+  // As the engine does it when a handler wants it; else the bytes are shown to the handler.
+  bool receives_direct = true;
+  unsigned received_direct = 0;
 
  private:
+  std::size_t place(std::string_view input);
   void drain(std::string& received);
   Next step();
 
@@ -115,6 +119,7 @@ class SessionHarness {
   bool closed_ = false;
   bool rejected_ = false;
   bool producing_ = false;
+  bool direct_ = false;
   unsigned yields_ = 0;
 };
 

@@ -45,11 +45,12 @@ bool SimRing::runnable(const SimOperation& operation) const {
       // As in the kernel: the descriptor is reserved before a client is looked for.
       if (operation.object->kind != SimObject::Kind::kListener) return true;
       return !operation.object->backlog.empty() || (operation.first_try && world_.at_descriptor_limit());
-    case Kind::kReceive: {
+    case Kind::kReceive:
+    case Kind::kReceiveDirect: {
       const SimObject& socket = *operation.object;
       if (socket.kind != SimObject::Kind::kSocket) return true;
       // As in the kernel: the buffer is chosen before bytes are looked for.
-      if (operation.first_try && free_buffers_.empty()) return true;
+      if (operation.first_try && lacks_buffer(operation)) return true;
       return !socket.to_server.empty() || socket.client_finished || socket.broken || socket.server_shut_read;
     }
     case Kind::kReceiveDatagram: {
@@ -81,6 +82,7 @@ void SimRing::run(const SimOperationPointer& operation) {
         run_accept(operation);
         break;
       case Kind::kReceive:
+      case Kind::kReceiveDirect:
         run_receive(operation);
         break;
       case Kind::kReceiveDatagram:
@@ -141,7 +143,8 @@ void SimRing::run_receive(const SimOperationPointer& operation) {
     socket.pending_error = 0;
     return complete(operation, -error);
   }
-  if (free_buffers_.empty()) return complete(operation, -ENOBUFS);
+  const bool direct = operation->kind == Kind::kReceiveDirect;
+  if (lacks_buffer(*operation)) return complete(operation, -ENOBUFS);
   if (socket.server_shut_read || (socket.to_server.empty() && socket.client_finished))
     return complete(operation, 0);
   if (world_.inject(world_.faults.receive_error, "receive_error")) {
@@ -149,12 +152,14 @@ void SimRing::run_receive(const SimOperationPointer& operation) {
     world_.break_connection(socket, 0);
     return complete(operation, -ECONNRESET);
   }
-  if (world_.inject(world_.faults.buffers_exhausted, "buffers_exhausted"))
+  if (!direct && world_.inject(world_.faults.buffers_exhausted, "buffers_exhausted"))
     return complete(operation, -ENOBUFS);
   if (world_.inject(std::min(world_.faults.receive_interrupted, 0.95), "receive_interrupted"))
     return complete(operation, world_.random.coin() ? -EINTR : -EAGAIN);
+  if (direct) return complete(operation, fill_pieces(socket.to_server, operation->pieces));
   std::uint32_t flags = 0;
-  const int count = take_buffer(socket.to_server, flags);
+  const int count = take_buffer(socket.to_server, operation->bytes_max, flags);
+  if (operation->bytes_max != 0) return complete(operation, count, flags);
   complete_multishot(operation, count, flags);
 }
 

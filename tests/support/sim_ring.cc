@@ -151,6 +151,19 @@ void SimRing::receive_multishot(int socket, net::Token token) {
   queue_on(SimOperation::Kind::kReceive, socket, token);
 }
 
+void SimRing::receive_once(int socket, std::uint32_t bytes_max, net::Token token) {
+  if (bytes_max == 0) world_.violation("a receive of nothing");
+  queue_on(SimOperation::Kind::kReceive, socket, token).bytes_max = bytes_max;
+}
+
+void SimRing::receive_direct(int socket, std::span<const iovec> pieces, net::Token token) {
+  for (const iovec& piece : pieces) {
+    if (piece.iov_len == 0) world_.violation("an empty piece to receive into");
+  }
+  if (pieces.empty()) world_.violation("a receive into nothing");
+  queue_on(SimOperation::Kind::kReceiveDirect, socket, token).pieces = pieces;
+}
+
 void SimRing::receive_datagram_multishot(int socket, const msghdr& shape, net::Token token) {
   if (shape.msg_namelen != net::kDatagramNameBytes || shape.msg_controllen != 0) {
     world_.violation("a shape of received datagrams that is not net/datagram.h's");
@@ -240,11 +253,29 @@ void SimRing::return_buffers(std::span<const std::uint16_t> ids) {
   }
 }
 
-int SimRing::take_buffer(std::string& bytes, std::uint32_t& flags) {
-  std::size_t count = std::min<std::size_t>(bytes.size(), options_.receive_buffer_bytes);
-  if (world_.inject(world_.faults.short_receive, "short_receive")) {
-    count = world_.random.coin() ? 1 : 1 + world_.random.below(count);
+std::size_t SimRing::draw_receive(std::size_t there, std::size_t room) {
+  const std::size_t count = std::min(there, room);
+  if (!world_.inject(world_.faults.short_receive, "short_receive")) return count;
+  return world_.random.coin() ? 1 : 1 + world_.random.below(count);
+}
+
+int SimRing::fill_pieces(std::string& bytes, std::span<const iovec> pieces) {
+  std::size_t room = 0;
+  for (const iovec& piece : pieces) room += piece.iov_len;
+  const std::size_t count = draw_receive(bytes.size(), room);
+  std::size_t filled = 0;
+  for (const iovec& piece : pieces) {
+    const std::size_t part = std::min(piece.iov_len, count - filled);
+    std::memcpy(piece.iov_base, bytes.data() + filled, part);
+    filled += part;
   }
+  bytes.erase(0, count);
+  return static_cast<int>(count);
+}
+
+int SimRing::take_buffer(std::string& bytes, std::size_t bytes_max, std::uint32_t& flags) {
+  const std::size_t room = options_.receive_buffer_bytes;
+  const std::size_t count = draw_receive(bytes.size(), bytes_max == 0 ? room : std::min(room, bytes_max));
   const std::span<char> memory = open_buffer(flags);
   std::memcpy(memory.data(), bytes.data(), count);
   seal_buffer(memory);

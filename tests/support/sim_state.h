@@ -77,6 +77,7 @@ struct SimOperation {
   enum class Kind : std::uint8_t {
     kAccept,
     kReceive,
+    kReceiveDirect,
     kReceiveDatagram,
     kSend,
     kCancel,
@@ -92,6 +93,8 @@ struct SimOperation {
   std::shared_ptr<SimObject> object;  // null: not on a descriptor, or the descriptor was not open
   bool first_try = true;              // not attempted since it was queued
   bool must_end = false;              // a cancel said -EALREADY
+  std::uint32_t bytes_max = 0;        // kReceive: once, so many; 0: multishot
+  std::span<const iovec> pieces;      // kReceiveDirect
   // kSend
   std::span<const char> data;
   const msghdr* message = nullptr;  // instead of `data`
@@ -106,8 +109,8 @@ struct SimOperation {
   std::uint64_t deadline_ns = 0;
 
   bool on_descriptor() const {
-    return kind == Kind::kAccept || kind == Kind::kReceive || kind == Kind::kReceiveDatagram ||
-           kind == Kind::kSend || kind == Kind::kPoll;
+    return kind == Kind::kAccept || kind == Kind::kReceive || kind == Kind::kReceiveDirect ||
+           kind == Kind::kReceiveDatagram || kind == Kind::kSend || kind == Kind::kPoll;
   }
 };
 using SimOperationPointer = std::shared_ptr<SimOperation>;
@@ -120,6 +123,8 @@ class SimRing final : public net::Ring {
   Status enable() override;
   void accept_multishot(int listener, net::Token token) override;
   void receive_multishot(int socket, net::Token token) override;
+  void receive_once(int socket, std::uint32_t bytes_max, net::Token token) override;
+  void receive_direct(int socket, std::span<const iovec> pieces, net::Token token) override;
   void receive_datagram_multishot(int socket, const msghdr& shape, net::Token token) override;
   void send(int socket, std::span<const char> data, net::Token token) override;
   void send_silently(int socket, std::span<const char> data, net::Token token) override;
@@ -163,6 +168,9 @@ class SimRing final : public net::Ring {
 
   // sim_events.cc
   bool runnable(const SimOperation& operation) const;
+  bool lacks_buffer(const SimOperation& operation) const {
+    return operation.kind == SimOperation::Kind::kReceive && free_buffers_.empty();
+  }
   void run(const SimOperationPointer& operation);
   void run_accept(const SimOperationPointer& operation);
   void run_receive(const SimOperationPointer& operation);
@@ -172,7 +180,10 @@ class SimRing final : public net::Ring {
   void run_send_datagram(const SimOperationPointer& operation);
   void run_post(const SimOperationPointer& operation);
   void start_cancel(const SimOperationPointer& operation);
-  int take_buffer(std::string& bytes, std::uint32_t& flags);
+  // How many bytes a receive gets of what is there.
+  std::size_t draw_receive(std::size_t there, std::size_t room);
+  int take_buffer(std::string& bytes, std::size_t bytes_max, std::uint32_t& flags);
+  int fill_pieces(std::string& bytes, std::span<const iovec> pieces);
   int take_buffer(const SimWorld::Datagram& datagram, std::uint32_t& flags);
   // A free buffer, to be written to: unpoisoned until seal_buffer().
   std::span<char> open_buffer(std::uint32_t& flags);

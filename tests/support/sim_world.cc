@@ -387,8 +387,9 @@ std::string SimWorld::trace() const {
 }
 
 const char* name_of(SimOperation::Kind kind) {
-  static constexpr const char* kNames[] = {
-      "accept", "receive", "receive datagram", "send", "cancel", "timeout", "poll", "post", "wake"};
+  static constexpr const char* kNames[] = {"accept", "receive", "receive direct", "receive datagram",
+                                           "send",   "cancel",  "timeout",        "poll",
+                                           "post",   "wake"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

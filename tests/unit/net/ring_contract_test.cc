@@ -151,6 +151,105 @@ TEST_SUITE("ring_contract") {
     CHECK(exhausted == 3);
   }
 
+  TEST_CASE_TEMPLATE("a receive once: one buffer, no more than was asked for, and the rest later", Backend,
+                     Uring, Epoll) {
+    if (skipped<Backend>()) return;
+    const auto ring = make_ring<Backend>(small_buffers(4, 64));
+    REQUIRE(ring != nullptr);
+    const Loopback loopback;
+    const auto [client, server] = loopback.pair();
+    std::string received;
+    for (const std::string_view sent : {std::string_view("0123456789abcdef"), std::string_view()}) {
+      for (const std::uint32_t bytes_max : {10U, 100U}) {
+        ring->receive_once(server.get(), bytes_max, kReceive);
+        if (bytes_max == 10 && !sent.empty()) {
+          REQUIRE(::send(client.get(), sent.data(), sent.size(), 0) == 16);
+        } else if (sent.empty()) {
+          shutdown(client.get(), SHUT_WR);
+        }
+        const auto done = collect(*ring, 1);
+        REQUIRE(done.size() == 1);
+        CHECK_FALSE(done[0].more());
+        CHECK(done[0].has_buffer() == !sent.empty());
+        if (!done[0].has_buffer()) continue;
+        CHECK(done[0].result == (bytes_max == 10 ? 10 : 6));
+        received += text_of(*ring, done[0]);
+        give_back(*ring, done[0]);
+      }
+    }
+    CHECK(received == "0123456789abcdef");
+    // Without a buffer it says so, as the other.
+    const auto bare = make_ring<Backend>(small_buffers(1, 16));
+    const auto [writer, reader] = loopback.pair();
+    REQUIRE(::send(writer.get(), "ab", 2, 0) == 2);
+    bare->receive_once(reader.get(), 1, kReceive);
+    const auto lent = collect(*bare, 1);
+    REQUIRE(lent.size() == 1);
+    bare->receive_once(reader.get(), 1, kReceive);
+    const auto none = collect(*bare, 1);
+    REQUIRE(none.size() == 1);
+    CHECK(none[0].result == -ENOBUFS);
+    give_back(*bare, lent[0]);
+  }
+
+  TEST_CASE_TEMPLATE("a direct receive fills the caller's pieces with what there is", Backend, Uring, Epoll) {
+    if (skipped<Backend>()) return;
+    const auto ring = make_ring<Backend>(small_buffers(4, 16));
+    REQUIRE(ring != nullptr);
+    const Loopback loopback;
+    const auto tcp = loopback.pair();
+    const auto local = unix_pair();
+    for (const auto* const ends : {&tcp, &local}) {
+      const int client = ends->first.get();
+      const int server = ends->second.get();
+      std::string first(3, '.');
+      std::string second(50'000, '.');
+      const iovec pieces[] = {{first.data(), first.size()}, {second.data(), second.size()}};
+      // Queued before anything has come; no buffer is needed.
+      ring->receive_direct(server, pieces, kReceive);
+      CHECK(ring->submit_and_wait(0, 0ns) == 0);
+      REQUIRE(::send(client, "hello", 5, 0) == 5);
+      auto done = collect(*ring, 1);
+      REQUIRE(done.size() == 1);
+      CHECK(done[0].token == kReceive);
+      CHECK(done[0].result == 5);
+      CHECK_FALSE(done[0].has_buffer());
+      CHECK_FALSE(done[0].more());
+      CHECK(first + second.substr(0, 3) == "hello.");
+      // More than fits: the rest is for whoever receives next, in either way.
+      REQUIRE(::send(client, "abcdefgh", 8, 0) == 8);
+      ring->receive_direct(server, std::span(pieces).first(1), kReceive);
+      done = collect(*ring, 1);
+      REQUIRE(done.size() == 1);
+      CHECK(done[0].result == 3);
+      CHECK(first == "abc");
+      ring->receive_multishot(server, kReceive);
+      done = collect(*ring, 1);
+      REQUIRE(done.size() == 1);
+      CHECK(text_of(*ring, done[0]) == "defgh");
+      give_back(*ring, done[0]);
+      ring->cancel(kReceive, kCancel);
+      done = collect(*ring, 2);
+      CHECK(done.size() == 2);
+      // A cancelled one has taken nothing.
+      ring->receive_direct(server, pieces, kReceive);
+      ring->cancel(kReceive, kCancel);
+      done = collect(*ring, 2);
+      REQUIRE(find(done, kReceive) != nullptr);
+      CHECK(find(done, kReceive)->result == -ECANCELED);
+      REQUIRE(::send(client, "xyz", 3, 0) == 3);
+      shutdown(client, SHUT_WR);
+      ring->receive_direct(server, pieces, kReceive);
+      done = collect(*ring, 1);
+      REQUIRE(done.size() == 1);
+      CHECK(done[0].result == 3);
+      ring->receive_direct(server, pieces, kReceive);
+      done = collect(*ring, 1);
+      REQUIRE(done.size() == 1);
+      CHECK(done[0].result == 0);
+    }
+  }
+
   TEST_CASE_TEMPLATE("cancel: the target ends with it, an unknown one is not found", Backend, Uring, Epoll) {
     if (skipped<Backend>()) return;
     const auto ring = make_ring<Backend>(small_buffers(2, 64));

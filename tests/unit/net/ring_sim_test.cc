@@ -125,6 +125,46 @@ TEST_SUITE("ring_sim") {
     CHECK(bench.world.check_clean() == "");
   }
 
+  TEST_CASE("receives once and direct receives, with and without short ones") {
+    for (const double shorter : {0.0, 1.0}) {
+      SimFaults faults;
+      faults.short_receive = shorter;
+      Bench bench(7, faults);
+      ClientId client = 0;
+      const int socket = bench.accept_one(client);
+      bench.world.client_write(client, "0123456789");
+      std::string memory(6, '.');
+      const iovec pieces[] = {{memory.data(), 2}, {memory.data() + 2, 4}};
+      bench.ring->receive_direct(socket, pieces, kReceive);
+      const auto direct = bench.collect(1);
+      REQUIRE(direct.size() == 1);
+      CHECK_FALSE(direct[0].more());
+      CHECK_FALSE(direct[0].has_buffer());
+      const auto count = static_cast<std::size_t>(direct[0].result);
+      if (shorter == 0) CHECK(count == 6);
+      std::string received = memory.substr(0, count);
+      CHECK(memory.substr(count) == std::string(6 - count, '.'));
+      while (received.size() < 10) {
+        bench.ring->receive_once(socket, 3, kReceive);
+        const auto once = bench.collect(1);
+        REQUIRE(once.size() == 1);
+        CHECK_FALSE(once[0].more());
+        CHECK(once[0].result <= 3);
+        received += bench.text(once[0]);
+        bench.give_back(once[0]);
+      }
+      CHECK(received == "0123456789");
+      bench.world.client_half_close(client);
+      bench.ring->receive_direct(socket, pieces, kReceive);
+      const auto end = bench.collect(1);
+      REQUIRE(end.size() == 1);
+      CHECK(end[0].result == 0);
+      CHECK(bench.ring->close_socket(socket) == 0);
+      CHECK(bench.ring->close_socket(bench.listener) == 0);
+      CHECK(bench.world.check_clean() == "");
+    }
+  }
+
   TEST_CASE("the same seed gives the same run, another seed another") {
     auto trace = [](std::uint64_t seed) {
       SimFaults faults;

@@ -257,6 +257,62 @@ TEST_SUITE("store") {
     CHECK(used_chunks(s) == 0);
   }
 
+  TEST_CASE("a pending store lends room for bytes that others write, 128 KiB or twice what has come") {
+    for (const std::size_t bytes :
+         {std::size_t{100}, std::size_t{32'000}, std::size_t{33'000}, std::size_t{700'001}}) {
+      StoreFixture s;
+      const std::string value = StoreFixture::pattern(bytes, 3);
+      const StoreRequest request = s.request(StoreMode::kSet, "k");
+      PendingStore pending;
+      REQUIRE(s.store->begin(*s.thread, request, value.size(), s.now, pending) == StoreResult::kStored);
+      std::size_t at = 0;
+      for (unsigned round = 0; at < bytes; ++round) {
+        std::array<std::span<char>, 8> pieces;
+        const std::size_t count = pending.room(std::span(pieces).first(round % 2 == 0 ? 8 : 1));
+        REQUIRE(count > 0);
+        std::size_t room = 0;
+        // Room that is offered again is the same room.
+        std::array<std::span<char>, 8> again;
+        REQUIRE(pending.room(std::span(again).first(round % 2 == 0 ? 8 : 1)) == count);
+        for (std::size_t i = 0; i < count; ++i) {
+          CHECK(pieces[i].data() == again[i].data());
+          CHECK_FALSE(pieces[i].empty());
+          room += pieces[i].size();
+        }
+        CHECK(room <= bytes - at);
+        CHECK(room <= std::max(at, std::size_t{128} << 10) + (std::size_t{32} << 10));
+        // All of the room, a part of it, or the other way of writing in between.
+        const std::size_t used = round % 3 == 0 ? room : (room + 1) / 2;
+        std::size_t left = used;
+        if (round % 5 == 4) {
+          CHECK(pending.write({value.data() + at, used}));
+        } else {
+          std::size_t from = at;
+          for (std::size_t i = 0; i < count && left > 0; ++i) {
+            const std::size_t part = std::min(left, pieces[i].size());
+            std::copy_n(value.data() + from, part, pieces[i].data());
+            from += part;
+            left -= part;
+          }
+          pending.placed(used);
+        }
+        at += used;
+        CHECK(pending.remaining() == bytes - at);
+      }
+      std::array<std::span<char>, 2> none;
+      CHECK(pending.room(none) == 0);
+      CHECK(s.store->commit(*s.thread, request, std::move(pending), s.now) == StoreResult::kStored);
+      CHECK(s.get("k") == value);
+      s.remove("k");
+      CHECK(used_chunks(s) == 0);
+      // Reserved and not written: given back all the same.
+      REQUIRE(s.store->begin(*s.thread, request, value.size(), s.now, pending) == StoreResult::kStored);
+      CHECK(pending.room(none) > 0);
+      pending.discard();
+      CHECK(used_chunks(s) == 0);
+    }
+  }
+
   TEST_CASE("a value larger than anything stored succeeds while memory is full of small items") {
     Options options = StoreFixture::default_options();
     options.memory_limit_bytes = std::size_t{32} << 20;
