@@ -4,6 +4,7 @@ import random
 import time
 
 from harness import process, space, tap
+from harness.patience import patient
 
 suite = tap.Suite()
 
@@ -42,6 +43,37 @@ def large_among_small(options):
             stats = first.stats()
             assert int(stats["page_bytes"]) <= 64 * MIB, stats["page_bytes"]
             assert int(stats["slabs_moved"]) > 0 and int(stats["store_no_memory"]) == 0, stats
+
+
+@suite.test("the largest value there may be, 1 GiB, is stored, sent and replaced")
+def largest(options):
+    if space.bytes_available() < 4 << 30:
+        raise tap.Skip("4 GiB of memory needed")
+    value_bytes = (1 << 30) - 100
+    piece = random.Random(30).randbytes(MIB)
+
+    def pieces():
+        for at in range(0, value_bytes, MIB):
+            yield piece[:value_bytes - at]
+
+    flags = ["-m", "2048", "-I", "1024m", "-t", "1"]
+    with process.Server(options, flags) as server, server.connect(timeout=patient(60)) as client:
+        client.send(b"set key 7 0 %d\r\n" % value_bytes)
+        for part in pieces():
+            client.send(part)
+        client.send(b"\r\n")
+        assert client.line() == b"STORED"
+        client.send(b"get key\r\n")
+        assert client.line() == b"VALUE key 7 %d" % value_bytes
+        for part in pieces():
+            assert client.take(len(part)) == part
+        assert client.take(7) == b"\r\nEND\r\n"
+        client.send(b"set key 0 0 3\r\nnew\r\nget key\r\n")
+        assert client.line() == b"STORED" and client.line() == b"VALUE key 0 3"
+        client.take(10)
+        # What it took serves others.
+        space.store_many(client, 3, b"v" * 900_000)
+        assert int(client.stats()["store_no_memory"]) == 0
 
 
 @suite.test("expired items are gone soon, without reads, at little CPU, and their pages are free")

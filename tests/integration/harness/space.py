@@ -16,6 +16,14 @@ def predicted_growth(before, after):
     return grown + CONNECTION_BYTES * (int(after["curr_connections"]) - int(before["curr_connections"]))
 
 
+def bytes_available():
+    """Memory of this machine that a test may use."""
+    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def cpu_seconds(pid):
     """Time on a CPU of all threads of the process so far."""
     total = 0
