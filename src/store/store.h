@@ -56,7 +56,13 @@ struct Options {
 
 // memcached's size of an item (spec 2.3): 48 + 8 (with CAS) + key + 1 + (4 if flags) + value + 2. What
 // `bytes`, `size=` and the size limit count; not what the item costs here.
-std::size_t item_bytes(std::size_t key_bytes, std::size_t value_bytes, std::uint32_t client_flags, bool cas);
+inline constexpr std::size_t item_bytes(std::size_t key_bytes, std::size_t value_bytes,
+                                        std::uint32_t client_flags, bool cas) {
+  constexpr std::size_t kHeaderBytes = 48, kCasBytes = 8, kKeyEndBytes = 1, kFlagsBytes = 4,
+                        kValueEndBytes = 2;
+  return kHeaderBytes + (cas ? kCasBytes : 0) + key_bytes + kKeyEndBytes +
+         (client_flags != 0 ? kFlagsBytes : 0) + value_bytes + kValueEndBytes;
+}
 
 // A key with its hash, computed once per request.
 struct Key {
