@@ -378,7 +378,7 @@ class Store {
               Pin* pin);
   // The usual case of read() without options, in as few steps as it can be had: a living item of one chunk,
   // with fewer than kPinBytesMin value bytes, found at the first look. place(const ItemInfo&) -> char* says
-  // where they go, under the same conditions. False: nothing has happened, ask read().
+  // where they go, under the same conditions, or null to decline. False: nothing has happened, ask read().
   template <typename Place>
   bool read_plain(StoreThread& thread, const Key& key, CacheTime now, Place&& place);
 

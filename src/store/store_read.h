@@ -215,7 +215,9 @@ bool Store::read_plain(StoreThread& thread, const Key& key, CacheTime now, Place
     return false;
   }
   const ItemInfo info = core.describe(header, match.slot, now);
-  copy_from_shared(place(info), item + header.value_offset(), header.value_bytes);
+  char* const to = place(info);
+  if (to == nullptr) return false;
+  copy_from_shared(to, item + header.value_offset(), header.value_bytes);
   if (!core.index->still_valid(ticket)) return false;
   detail::mark_hit(core, key, now, match, header.access);
   thread.impl_->last_class = info.slab_class;
