@@ -7,12 +7,12 @@
 namespace ringcached {
 
 // Output is the part of net::SendQueue a handler may see; there is no other kind.
-char* Output::grow(std::size_t bytes) {
+[[gnu::noinline]] char* Output::grow(std::size_t bytes) {
   RC_CHECK(bytes <= kRoomBytesMax);
   return static_cast<net::SendQueue*>(this)->add_block();
 }
 
-void Output::append_slow(std::string_view bytes) {
+[[gnu::noinline]] void Output::append_slow(std::string_view bytes) {
   while (!bytes.empty()) {
     if (available() == 0) grow(1);
     const std::size_t part = std::min(bytes.size(), available());

@@ -222,7 +222,14 @@ std::size_t parse_plain_set(std::string_view input, Request& request) {
   if (key_bytes == 0 || key_bytes + kNumbersBytesMax > input.size() - kCommandBytes) return 0;
   const char* at = begin + key_bytes;
   std::uint32_t client_flags = 0, exptime = 0, length = 0;
-  if (!read_field(at, client_flags) || !read_field(at, exptime) || !read_field(at, length)) return 0;
+  // Most have neither.
+  constexpr std::string_view kNoFlagsNoTime = " 0 0 ";
+  if (std::memcmp(at, kNoFlagsNoTime.data(), kNoFlagsNoTime.size()) == 0) {
+    at += kNoFlagsNoTime.size() - 1;
+  } else if (!read_field(at, client_flags) || !read_field(at, exptime)) {
+    return 0;
+  }
+  if (!read_field(at, length)) return 0;
   if (at[0] != '\r' || at[1] != '\n') return 0;
   request = Request{.command = Command::kSet,
                     .key = {begin, key_bytes},

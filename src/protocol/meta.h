@@ -33,6 +33,8 @@ class MetaLetters {
   constexpr bool has(char letter) const {
     return letter >= 'A' && letter <= 'z' && (bits_ & bit(letter)) != 0;
   }
+  // All of them are among `others`.
+  constexpr bool within(MetaLetters others) const { return (bits_ & ~others.bits_) == 0; }
 
  private:
   static constexpr std::uint64_t bit(char letter) { return std::uint64_t{1} << (letter - 'A'); }

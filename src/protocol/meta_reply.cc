@@ -72,7 +72,8 @@ char* write_flags(char* out, const MetaRequest& request, const MetaItem& item, M
 
 }  // namespace
 
-char* write_meta_hit(char* out, const MetaRequest& request, const MetaItem& item, bool with_value) {
+[[gnu::noinline]] char* write_meta_hit(char* out, const MetaRequest& request, const MetaItem& item,
+                                       bool with_value) {
   out = with_value ? write_u32(write_text(out, reply::kMetaValuePrefix), item.value_bytes)
                    : write_text(out, reply::kMetaHit);
   out = write_flags(out, request, item, kHitLetters);

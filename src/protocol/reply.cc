@@ -28,7 +28,7 @@ unsigned digit_count(std::uint64_t value) {
 
 }  // namespace
 
-char* write_digits(char* out, std::uint64_t value) {
+[[gnu::noinline]] char* write_digits(char* out, std::uint64_t value) {
   char* const end = out + digit_count(value);
   char* cursor = end;
   while (value >= 100) {

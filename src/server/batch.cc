@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/hot_path.h"
+#include "store/store_read.h"
 
 namespace ringcached::server {
 namespace {
@@ -28,14 +29,10 @@ bool take_block(const Request& request, std::string_view& input) {
 
 using Line = protocol::HotLine;
 
-// The first line, if it is a request. parse_text() would look for a hot one, too, but has more to say than is
-// needed here.
+// The first line, if it is a request and no plain get or set. parse_text() would look for a hot one, too, but
+// has more to say than is needed here.
 Line parse_line(std::string_view input, protocol::LineScan& scan, protocol::Request& request,
                 protocol::MetaRequest& meta) {
-  if (const std::size_t bytes = protocol::parse_plain_set(input, request); bytes != 0) {
-    scan.searched = 0;
-    return {bytes, false};
-  }
   if (const Line hot = protocol::parse_hot(input, request, meta); hot.bytes != 0) {
     scan.searched = 0;
     return hot;
@@ -59,8 +56,10 @@ bool is_simple(const protocol::MetaRequest& request, std::size_t input_bytes) {
   return keyed && input_bytes >= block_bytes(request);
 }
 
-std::span<const Batch::Planned> Batch::plan(WorkerContext& worker, std::string_view input,
-                                            protocol::LineScan& scan, std::size_t requests_max) {
+// In one piece for plain gets and sets.
+[[gnu::flatten]] std::span<const Batch::Planned> Batch::plan(WorkerContext& worker, std::string_view input,
+                                                             protocol::LineScan& scan,
+                                                             std::size_t requests_max) {
   const std::size_t first = size_;
   const std::size_t end = first + std::min({requests_max, kRequestsMax, room()});
   while (size_ < end && plan_one(worker, input, scan)) ++size_;
@@ -77,24 +76,42 @@ bool Batch::plan_one(WorkerContext& worker, std::string_view& input, protocol::L
     scan.searched = 0;
     next.is_plain_get = true;
     next.line_bytes = bytes;
-  } else {
-    protocol::MetaRequest& meta = metas_[size_];
-    const Line line = parse_line(input, scan, next.request, meta);
-    if (line.bytes == 0) return false;
-    input.remove_prefix(line.bytes);
-    if (!(line.is_meta ? take_block(meta, input) : take_block(next.request, input))) return false;
+  } else if (const std::size_t set_bytes = protocol::parse_plain_set(input, next.request); set_bytes != 0) {
+    input.remove_prefix(set_bytes);
+    scan.searched = 0;
+    if (!take_block(next.request, input)) return false;
     next.is_plain_get = false;
-    next.meta = line.is_meta ? &meta : nullptr;
-    next.line_bytes = line.bytes;
-    key = line.is_meta ? meta.key() : next.request.key;
+    next.meta = nullptr;
+    next.line_bytes = set_bytes;
+    key = next.request.key;
+  } else {
+    const std::size_t used = plan_other(input, scan);
+    if (used == 0) return false;
+    input.remove_prefix(used);
+    key = next.meta != nullptr ? next.meta->key() : next.request.key;
   }
-  next.key = worker.store.key(key);
-  worker.store.prefetch(next.key);
+  worker.store.prefetch(key, next.key);
   return true;
 }
 
-void Batch::prefetch_items(const WorkerContext& worker) const {
-  if (size_ > 1) worker.store.prefetch_items(size_, [this](std::size_t i) { return planned_[i].key; });
+// Takes no reference to what the loop of plan() holds in registers.
+[[gnu::noinline]] std::size_t Batch::plan_other(std::string_view input, protocol::LineScan& scan) {
+  Planned& next = planned_[size_];
+  protocol::MetaRequest& meta = metas_[size_];
+  const std::size_t input_bytes = input.size();
+  const Line line = parse_line(input, scan, next.request, meta);
+  if (line.bytes == 0) return 0;
+  input.remove_prefix(line.bytes);
+  if (!(line.is_meta ? take_block(meta, input) : take_block(next.request, input))) return 0;
+  next.is_plain_get = false;
+  next.meta = line.is_meta ? &meta : nullptr;
+  next.line_bytes = line.bytes;
+  return input_bytes - input.size();
+}
+
+void Batch::prefetch_items(const WorkerContext& worker) {
+  if (size_ > 1)
+    worker.store.prefetch_items(size_, [this](std::size_t i) -> store::Key& { return planned_[i].key; });
 }
 
 }  // namespace ringcached::server

@@ -39,7 +39,7 @@ class Batch {
   std::span<const Planned> plan(WorkerContext& worker, std::string_view input, protocol::LineScan& scan,
                                 std::size_t requests_max);
   // Asks for the items of all of them, whose buckets plan() has asked for.
-  void prefetch_items(const WorkerContext& worker) const;
+  void prefetch_items(const WorkerContext& worker);
   void clear() { size_ = 0; }
 
   std::size_t size() const { return size_; }
@@ -48,6 +48,8 @@ class Batch {
 
  private:
   bool plan_one(WorkerContext& worker, std::string_view& input, protocol::LineScan& scan);
+  // The same of whatever is no plain get or set, without its key: the bytes to drop, 0 if there is none.
+  std::size_t plan_other(std::string_view input, protocol::LineScan& scan);
 
   std::array<Planned, kRequestsAllMax> planned_;
   // Apart, because they are large and most pipelines have none.

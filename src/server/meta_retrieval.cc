@@ -39,6 +39,14 @@ struct MetaHeader {
   }
 };
 
+// What has no effect but that of getting, and is about the item only.
+constexpr protocol::MetaLetters kPlainLetters("bcfhklqstvO");
+
+// The same for a request of those: the token of a stale item goes to whoever gets it first, by read().
+struct PlainMetaHeader : MetaHeader {
+  bool declines(const store::ItemInfo& info) const { return info.stale; }
+};
+
 store::ReadOptions read_options(const WorkerContext& worker, const MetaRequest& request) {
   store::ReadOptions options;
   options.claim = true;
@@ -77,10 +85,9 @@ bool vivify(WorkerContext& worker, const MetaRequest& request, const store::Key&
   return true;
 }
 
-}  // namespace
-
-void execute_meta_get(WorkerContext& worker, const MetaRequest& request, const store::Key& key,
-                      Output& output) {
+// Whatever an mg may ask for.
+[[gnu::noinline]] void get_any(WorkerContext& worker, const MetaRequest& request, const store::Key& key,
+                               Output& output) {
   const store::ReadOptions options = read_options(worker, request);
   const MetaHeader header{request, worker.now(), options.expiry};
   ValueReply reply(output, header);
@@ -102,6 +109,16 @@ void execute_meta_get(WorkerContext& worker, const MetaRequest& request, const s
   worker.counters.add(Count::kCmdGet);
   worker.counters.add(Count::kGetMisses);
   if (!request.has('q')) append_meta_echo(output, request, protocol::reply::kMetaMiss);
+}
+
+}  // namespace
+
+[[gnu::flatten]] void execute_meta_get(WorkerContext& worker, const MetaRequest& request,
+                                       const store::Key& key, Output& output) {
+  const PlainMetaHeader plain{{request, worker.now(), store::kNeverExpires}};
+  if (request.has('v') && request.letters.within(kPlainLetters) && append_plain(worker, output, key, plain))
+    return;
+  get_any(worker, request, key, output);
 }
 
 void execute_meta_debug(WorkerContext& worker, const store::Key& key, Output& output) {

@@ -28,13 +28,13 @@ void PrefixTable::count(std::string_view key, Change&& change) {
   change(found->second->counts);
 }
 
-void PrefixTable::count_get(std::string_view key, bool hit) {
+[[gnu::noinline]] void PrefixTable::count_get(std::string_view key, bool hit) {
   count(key, [hit](PrefixCounts& counts) {
     ++counts.gets;
     if (hit) ++counts.hits;
   });
 }
-void PrefixTable::count_set(std::string_view key) {
+[[gnu::noinline]] void PrefixTable::count_set(std::string_view key) {
   count(key, [](PrefixCounts& counts) { ++counts.sets; });
 }
 void PrefixTable::count_delete(std::string_view key) {

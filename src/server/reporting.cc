@@ -126,7 +126,8 @@ std::string_view word(CloseReason reason) {
 
 namespace detail {
 
-void report_lookup(WorkerContext& worker, std::string_view key, const store::ItemSeen& seen) {
+[[gnu::noinline]] void report_lookup(WorkerContext& worker, std::string_view key,
+                                     const store::ItemSeen& seen) {
   Event event{.stream = EventStream::kFetchers, .status = status_of(seen.lookup)};
   event.value_bytes = seen.value_bytes;
   event.slab_class = seen.slab_class;
@@ -135,8 +136,8 @@ void report_lookup(WorkerContext& worker, std::string_view key, const store::Ite
 }
 
 // A refused item is told about before the old one that goes with it, as memcached does.
-void report_store(WorkerContext& worker, const store::StoreRequest& request, StoreResult result,
-                  std::size_t value_bytes) {
+[[gnu::noinline]] void report_store(WorkerContext& worker, const store::StoreRequest& request,
+                                    StoreResult result, std::size_t value_bytes) {
   const bool refused = result == StoreResult::kTooLarge || result == StoreResult::kNoMemory;
   if (!refused) report_found(worker, request.key.bytes);
   record_store(worker, request, result, value_bytes);

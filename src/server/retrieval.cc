@@ -60,7 +60,9 @@ void count_retrieval(WorkerCounters& counters, const Retrieval& retrieval, store
   count_dead(counters, lookup);
 }
 
-void retrieve_whole(WorkerContext& worker, Output& output, const store::Key& key) {
+// A hit in one piece, as most gets are; link-time optimisation would leave parts of it to calls.
+[[gnu::flatten, gnu::noinline]] void retrieve_whole(WorkerContext& worker, Output& output,
+                                                    const store::Key& key) {
   if (!retrieve_behind(worker, output, key, {}, WholeGetHeader{key.bytes}))
     output.append(protocol::reply::kEnd);
 }

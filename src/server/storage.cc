@@ -66,6 +66,15 @@ StorageOutcome bad_data_chunk() {
   return {.finished = true, .result = StoreResult::kNotStored, .fault = protocol::reply::kBadDataChunk};
 }
 
+// For a block that does not end as it should. Size is judged on the line, before the data; only then is the
+// block looked at.
+[[gnu::noinline]] StorageOutcome refuse_block(WorkerContext& worker, const Storing& storing) {
+  ValueUpload upload(worker, storing.request, storing.value_bytes);
+  if (upload.begun() != StoreResult::kStored) return finished(upload.begun());
+  upload.reject();
+  return bad_data_chunk();
+}
+
 }  // namespace
 
 Storing storing_of(const WorkerContext& worker, const protocol::Request& request, const store::Key& key) {
@@ -109,16 +118,13 @@ StorageOutcome store_block(WorkerContext& worker, const Storing& storing, std::s
   if (block.substr(storing.value_bytes, kLineEnd.size()) == kLineEnd) [[likely]] {
     outcome = finished(store_value(worker, storing.request, value));
   } else {
-    // Size is judged on the line, before the data; only then is the block looked at.
-    ValueUpload upload(worker, storing.request, storing.value_bytes);
-    if (upload.begun() == StoreResult::kStored) upload.reject();
-    outcome = upload.begun() == StoreResult::kStored ? bad_data_chunk() : finished(upload.begun());
+    outcome = refuse_block(worker, storing);
   }
   outcome.consumed = block_bytes;
   return outcome;
 }
 
-// In one piece: this is all that most sets are.
+// In one piece, but for what the store does: this is all that most sets are.
 [[gnu::flatten]] std::size_t store_line(WorkerContext& worker, Output& output,
                                         const protocol::Request& request, const store::Key& key,
                                         std::string_view block) {

@@ -2,6 +2,7 @@
 // where it lies. One for all dialects; they differ in the header.
 #pragma once
 
+#include <concepts>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -65,15 +66,25 @@ class ValueReply {
   char* value_ = nullptr;
 };
 
-// Most lookups: a hit by Store::read_plain(), in a function small enough to stay in registers.
+// A header that has its say about the item before it is used for Store::read_plain().
 template <typename Header>
-bool retrieve_plain(WorkerContext& worker, Output& output, const store::Key& key, const Header& header) {
+concept DecliningHeader = requires(const Header& header, const store::ItemInfo& info) {
+  { header.declines(info) } -> std::same_as<bool>;
+};
+
+// Most lookups: a hit by Store::read_plain(), in a function small enough to stay in registers. With its
+// value. False: nothing has happened.
+template <typename Header>
+bool append_plain(WorkerContext& worker, Output& output, const store::Key& key, const Header& header) {
   char* start = nullptr;
   char* end = nullptr;
   std::uint32_t value_bytes = 0;
   unsigned slab_class = 0;
   const bool hit =
-      worker.store.read_plain(worker.thread, key, worker.now(), [&](const store::ItemInfo& info) {
+      worker.store.read_plain(worker.thread, key, worker.now(), [&](const store::ItemInfo& info) -> char* {
+        if constexpr (DecliningHeader<Header>) {
+          if (header.declines(info)) return nullptr;
+        }
         start = output.room(Header::kBytesMax + info.value_bytes + Header::kEnd.size());
         char* value = header.write(start, info);
         value_bytes = info.value_bytes;
@@ -86,8 +97,15 @@ bool retrieve_plain(WorkerContext& worker, Output& output, const store::Key& key
   output.commit(static_cast<std::size_t>(end + Header::kEnd.size() - start));
   worker.counters.add(Count::kCmdGet);
   count_hit(worker.counters, false, slab_class);
-  worker.count_prefix_get(key.bytes, true);
   report_hit(worker, key.bytes, value_bytes, slab_class);
+  return true;
+}
+
+// The same, counted by prefix, too.
+template <typename Header>
+bool retrieve_plain(WorkerContext& worker, Output& output, const store::Key& key, const Header& header) {
+  if (!append_plain(worker, output, key, header)) return false;
+  worker.count_prefix_get(key.bytes, true);
   return true;
 }
 

@@ -76,7 +76,7 @@ void HashIndex::publish_count(std::size_t count) {
 }
 
 // The version advances by two over a change, and is put back where nothing changed.
-void HashIndex::wait_for_bucket(Bucket& bucket) {
+[[gnu::noinline]] void HashIndex::wait_for_bucket(Bucket& bucket) {
   Backoff backoff;
   while (!try_lock_bucket(bucket)) backoff.pause();
 }

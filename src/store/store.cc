@@ -12,10 +12,6 @@ namespace ringcached::store {
 namespace {
 
 // memcached's arithmetic (spec 2.3).
-constexpr std::size_t kMemcachedHeaderBytes = 48;
-constexpr std::size_t kMemcachedCasBytes = 8;
-constexpr std::size_t kMemcachedKeyEndBytes = 1;
-constexpr std::size_t kMemcachedValueEndBytes = 2;
 
 // A 1 GiB item is the largest that -I allows, and value lengths are 32 bits wide.
 constexpr std::size_t kItemBytesLimit = std::size_t{1} << 30;
@@ -35,11 +31,6 @@ Status check(const Options& options) {
 }
 
 }  // namespace
-
-std::size_t item_bytes(std::size_t key_bytes, std::size_t value_bytes, std::uint32_t client_flags, bool cas) {
-  return kMemcachedHeaderBytes + (cas ? kMemcachedCasBytes : 0) + key_bytes + kMemcachedKeyEndBytes +
-         (client_flags != 0 ? kClientFlagsBytes : 0) + value_bytes + kMemcachedValueEndBytes;
-}
 
 // --- StoreCore: facts and memory.
 
@@ -180,7 +171,7 @@ Lookup StoreCore::remove_dead(ThreadState& thread, const Key& key, CacheTime tim
   return existing.vitality;
 }
 
-void StoreCore::refresh_access(const Key& key, ChunkAddress address, CacheTime time) {
+[[gnu::noinline]] void StoreCore::refresh_access(const Key& key, ChunkAddress address, CacheTime time) {
   LockedBucket bucket(*index, key.hash);
   if (bucket.find_address(address) == nullptr) return;
   std::byte* chunk = item(address);
@@ -253,15 +244,6 @@ StoreThread::PageMoves StoreThread::own_page_moves() const {
 
 Key Store::key(std::string_view bytes) const {
   return {bytes, hash_key(bytes, impl_->seed)};
-}
-void Store::prefetch(const Key& key) const {
-  impl_->index->prefetch(key.hash);
-}
-bool Store::prefetch_item(const Key& key) const {
-  return impl_->index->prefetch_item(key.hash);
-}
-void Store::prefetch_chained_item(const Key& key) const {
-  impl_->index->prefetch_chained_item(key.hash);
 }
 std::size_t Store::item_bytes_max() const {
   return impl_->options.item_bytes_max;

@@ -225,8 +225,11 @@ class StoreCore {
   StoreResult judge(const StoreRequest& request, const Existing& existing, Stamp& stamp) const;
   StoreResult reject(ThreadState& thread, const StoreRequest& request, StoreResult why, CacheTime time);
   void drop(ThreadState& thread, const Key& key, CacheTime time);
-  // A value that fits a chunk.
-  StoreResult put(ThreadState& thread, const StoreRequest& request, std::string_view value, CacheTime time);
+  // A whole value.
+  StoreResult put_new(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
+                      std::string_view value, CacheTime time);
+  StoreResult put_chained(ThreadState& thread, const StoreRequest& request, std::string_view value,
+                          CacheTime time);
   bool put_in_place(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
                     std::string_view value, CacheTime time, StoreResult& verdict);
   bool overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,

@@ -159,8 +159,8 @@ bool StoreCore::join_created(Joining& joining) {
   return joining.result == StoreResult::kStored;  // else somebody else created it
 }
 
-StoreResult StoreCore::join(ThreadState& thread, const StoreRequest& request,
-                            std::span<const std::string_view> added, CacheTime time) {
+[[gnu::noinline]] StoreResult StoreCore::join(ThreadState& thread, const StoreRequest& request,
+                                              std::span<const std::string_view> added, CacheTime time) {
   Joining joining(thread, request, added, time);
   for (;;) {
     switch (join_locked(joining)) {

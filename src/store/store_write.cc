@@ -49,8 +49,8 @@ StoreResult StoreCore::judge(const StoreRequest& request, const Existing& existi
 }
 
 // A store that found no room. For a set, serving the old value on would be wrong.
-StoreResult StoreCore::reject(ThreadState& thread, const StoreRequest& request, StoreResult why,
-                              CacheTime time) {
+[[gnu::noinline]] StoreResult StoreCore::reject(ThreadState& thread, const StoreRequest& request,
+                                                StoreResult why, CacheTime time) {
   if (request.mode == StoreMode::kSet || request.remove_when_refused) drop(thread, request.key, time);
   return why;
 }
@@ -150,7 +150,8 @@ void StoreCore::finish_link(ThreadState& thread, const Key& key, const Draft& dr
 }
 
 // The mode did not agree with the item there was; what is dead goes.
-void StoreCore::note_refused(ThreadState& thread, const Key& key, const Existing& existing, CacheTime time) {
+[[gnu::noinline]] void StoreCore::note_refused(ThreadState& thread, const Key& key, const Existing& existing,
+                                               CacheTime time) {
   if (existing.slot == nullptr) return;
   thread.last_class = class_of(existing.header);
   if (existing.alive()) return;
@@ -232,13 +233,11 @@ void StoreCore::account_resized(Ledger& ledger, const Existing& old, const Draft
   ledger.classes[draft.slab_class].bytes.add(after - before);
 }
 
-// What put() does without memory of its own: refuses, or writes over the old item. False: neither. All of it
-// in one piece, as most sets end here.
-[[gnu::flatten]] bool StoreCore::put_in_place(ThreadState& thread, const StoreRequest& request,
-                                              unsigned slab_class, std::string_view value, CacheTime time,
-                                              StoreResult& verdict) {
+// What put() does without memory of its own: refuses, or writes over the old item. False: neither.
+inline bool StoreCore::put_in_place(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
+                                    std::string_view value, CacheTime time, StoreResult& verdict) {
   LockedBucket bucket(*index, request.key.hash);
-  const Existing existing = examine(bucket, request.key.bytes, time);
+  const Existing existing = examine_at(bucket.find(request.key.bytes, request.key.seen), time);
   note_seen(thread, existing);
   Stamp stamp;
   verdict = judge(request, existing, stamp);
@@ -256,14 +255,11 @@ void StoreCore::account_resized(Ledger& ledger, const Existing& old, const Draft
   return true;
 }
 
-StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std::string_view value,
-                           CacheTime time) {
+// An item of its own for a value that fits a chunk of `slab_class`.
+[[gnu::noinline]] StoreResult StoreCore::put_new(ThreadState& thread, const StoreRequest& request,
+                                                 unsigned slab_class, std::string_view value,
+                                                 CacheTime time) {
   const std::string_view key = request.key.bytes;
-  const unsigned slab_class =
-      classes.class_for(unchained_bytes(key.size(), value.size(), request.client_flags));
-  if (exceeds_limit(request, value.size())) return reject(thread, request, StoreResult::kTooLarge, time);
-  StoreResult verdict{};
-  if (put_in_place(thread, request, slab_class, value, time, verdict)) return verdict;
   Draft draft{{}, slab_class, request.client_flags, static_cast<std::uint32_t>(value.size()), false};
   draft.chunk = allocate(thread, slab_class);
   if (!draft.chunk) return reject(thread, request, StoreResult::kNoMemory, time);
@@ -273,29 +269,39 @@ StoreResult StoreCore::put(ThreadState& thread, const StoreRequest& request, std
   return link(thread, request, draft, time);
 }
 
-StoreResult Store::put(StoreThread& thread, const StoreRequest& request, std::string_view value,
-                       CacheTime now) {
+// A value that needs several chunks.
+[[gnu::noinline]] StoreResult StoreCore::put_chained(ThreadState& thread, const StoreRequest& request,
+                                                     std::string_view value, CacheTime time) {
+  PendingStore pending;
+  const StoreResult begun = begin(thread, request, value.size(), time, pending);
+  if (begun != StoreResult::kStored) return begun;
+  if (!pending.write(value)) return reject(thread, request, StoreResult::kNoMemory, time);
+  return commit(thread, request, pending, time);
+}
+
+// All of an overwrite in place in one piece, as most sets end there; what else there is, is called.
+[[gnu::flatten, gnu::noinline]] StoreResult Store::put(StoreThread& thread, const StoreRequest& request,
+                                                       std::string_view value, CacheTime now) {
   RC_DCHECK(!request.key.bytes.empty() && request.key.bytes.size() <= kKeyBytesMax);
+  StoreCore& core = *impl_;
   ThreadState& state = *thread.impl_;
-  impl_->see_time(now);
+  core.see_time(now);
   state.last_class = 0;
   state.seen = Lookup::kMiss;
+  const std::size_t bytes = unchained_bytes(request.key.bytes.size(), value.size(), request.client_flags);
   const bool joins = request.mode == StoreMode::kAppend || request.mode == StoreMode::kPrepend;
-  if (joins) {
-    // What begin() would say of the same value in pieces; that the joined value is too large is another case.
-    if (impl_->exceeds_limit(request, value.size())) {
-      return impl_->reject(state, request, StoreResult::kTooLarge, now);
-    }
-    return impl_->join(state, request, {&value, 1}, now);
-  }
-  if (unchained_bytes(request.key.bytes.size(), value.size(), request.client_flags) <= kChunkBytesMax) {
-    return impl_->put(state, request, value, now);
-  }
-  PendingStore pending;
-  const StoreResult begun = impl_->begin(state, request, value.size(), now, pending);
-  if (begun != StoreResult::kStored) return begun;
-  if (!pending.write(value)) return impl_->reject(state, request, StoreResult::kNoMemory, now);
-  return impl_->commit(state, request, pending, now);
+  if (!joins && bytes > kChunkBytesMax) [[unlikely]]
+    return core.put_chained(state, request, value, now);
+  // Of what is joined this is what begin() would say of the same value in pieces; that the joined value is
+  // too large is another case.
+  if (core.exceeds_limit(request, value.size())) [[unlikely]]
+    return core.reject(state, request, StoreResult::kTooLarge, now);
+  if (joins) [[unlikely]]
+    return core.join(state, request, {&value, 1}, now);
+  const unsigned slab_class = core.classes.class_for(bytes);
+  StoreResult verdict{};
+  if (core.put_in_place(state, request, slab_class, value, now, verdict)) return verdict;
+  return core.put_new(state, request, slab_class, value, now);
 }
 
 // --- Removing and touching.
