@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -69,6 +70,82 @@ class StoreTarget {
  private:
   static constexpr CacheTime kNow = 10;
   store::Store& items_;
+};
+
+// The same records in one plain array for all threads: how two threads scale on this machine when they share
+// lines and nothing else. A request touches the lines that one of the store does, a bucket and those of the
+// item, asked for as far ahead; an item's place is its number, there is nothing to find. A get loads, a set
+// stores. With kLocks a set takes a lock in its bucket and gives it back, the least that two writers need.
+template <bool kLocks>
+class SharedArrayTarget {
+  static constexpr double kItemsPerBucket = 7.5;  // as in the store's index
+  struct alignas(64) Bucket {
+    std::atomic<std::uint64_t> version{0};
+  };
+  struct Place {
+    Bucket* bucket = nullptr;
+    std::byte* item = nullptr;
+  };
+
+ public:
+  struct Lane {
+    std::array<Place, kBatch> places;
+  };
+
+  explicit SharedArrayTarget(const ItemShape& shape)
+      : value_offset_(store::kItemHeaderBytes + shape.key_bytes),
+        item_bytes_(round_up(value_offset_ + shape.value_bytes)),
+        buckets_(static_cast<std::size_t>(shape.items / kItemsPerBucket) + 1),
+        items_(item_bytes_ * shape.items) {}
+
+  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+    Bucket* const bucket = &buckets_[hash_key(key, 0) % buckets_.size()];
+    __builtin_prefetch(bucket);
+    lane.places[place] = {bucket, &items_[KeyWriter::number_of(key.data()) * item_bytes_]};
+  }
+  void prepared(Lane& lane, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) {
+      __builtin_prefetch(lane.places[i].item);
+      __builtin_prefetch(lane.places[i].item + sizeof(Bucket));
+    }
+  }
+  std::size_t get(Lane& lane, std::size_t place, char* to) {
+    const auto [bucket, item] = lane.places[place];
+    const std::uint64_t version = bucket->version.load(std::memory_order_acquire);
+    const std::size_t bytes = store::shared_load32(item);
+    store::copy_from_shared(to, item + value_offset_, bytes);
+    // Read once more, and never greater.
+    return bucket->version.load(std::memory_order_acquire) >= version ? bytes : 0;
+  }
+  bool set(Lane& lane, std::size_t place, std::string_view value) {
+    const auto [bucket, item] = lane.places[place];
+    const std::uint64_t version = lock(*bucket);
+    store::shared_store32(item, static_cast<std::uint32_t>(value.size()));
+    store::copy_to_shared(item + value_offset_, value.data(), value.size());
+    bucket->version.store(version + 2, std::memory_order_release);
+    return true;
+  }
+
+ private:
+  static std::size_t round_up(std::size_t bytes) {
+    return (bytes + store::kGranuleBytes - 1) / store::kGranuleBytes * store::kGranuleBytes;
+  }
+  // The version, even.
+  static std::uint64_t lock(Bucket& bucket) {
+    std::uint64_t version = bucket.version.load(std::memory_order_relaxed);
+    if constexpr (kLocks) {
+      while ((version & 1) != 0 ||
+             !bucket.version.compare_exchange_weak(version, version | 1, std::memory_order_acquire,
+                                                   std::memory_order_relaxed)) {
+        version = bucket.version.load(std::memory_order_relaxed);
+      }
+    }
+    return version;
+  }
+
+  std::size_t value_offset_, item_bytes_;
+  std::vector<Bucket> buckets_;
+  std::vector<std::byte> items_;
 };
 
 #if RC_BENCH_ROBIN_MAP
