@@ -97,7 +97,8 @@ RequestStream all_sets(std::uint32_t begin, std::uint32_t end) {
 template <typename Target>
 class ContenderOf : public Contender {
  public:
-  struct Place {
+  // No two in one cache line, nor in two that are fetched together.
+  struct alignas(128) Place {
     Target* target;
     typename Target::Lane lane;
   };
