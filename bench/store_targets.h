@@ -48,11 +48,10 @@ class StoreTarget {
   Lane lane(store::StoreThread& thread) { return {&thread, {}}; }
 
   void prepare(Lane& lane, std::size_t place, std::string_view key) {
-    lane.keys[place] = items_.key(key);
-    items_.prefetch(lane.keys[place]);
+    items_.prefetch(key, lane.keys[place]);
   }
   void prepared(Lane& lane, std::size_t size) {
-    items_.prefetch_items(size, [&](std::size_t i) -> const store::Key& { return lane.keys[i]; });
+    items_.prefetch_items(size, [&](std::size_t i) -> store::Key& { return lane.keys[i]; });
   }
   std::size_t get(Lane& lane, std::size_t place, char* to) {
     std::size_t bytes = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/hot_path.h"
+#include "store/store_read.h"
 
 namespace ringcached::server {
 namespace {
@@ -88,13 +89,13 @@ bool Batch::plan_one(WorkerContext& worker, std::string_view& input, protocol::L
     next.line_bytes = line.bytes;
     key = line.is_meta ? meta.key() : next.request.key;
   }
-  next.key = worker.store.key(key);
-  worker.store.prefetch(next.key);
+  worker.store.prefetch(key, next.key);
   return true;
 }
 
-void Batch::prefetch_items(const WorkerContext& worker) const {
-  if (size_ > 1) worker.store.prefetch_items(size_, [this](std::size_t i) { return planned_[i].key; });
+void Batch::prefetch_items(const WorkerContext& worker) {
+  if (size_ > 1)
+    worker.store.prefetch_items(size_, [this](std::size_t i) -> store::Key& { return planned_[i].key; });
 }
 
 }  // namespace ringcached::server

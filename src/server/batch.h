@@ -39,7 +39,7 @@ class Batch {
   std::span<const Planned> plan(WorkerContext& worker, std::string_view input, protocol::LineScan& scan,
                                 std::size_t requests_max);
   // Asks for the items of all of them, whose buckets plan() has asked for.
-  void prefetch_items(const WorkerContext& worker) const;
+  void prefetch_items(const WorkerContext& worker);
   void clear() { size_ = 0; }
 
   std::size_t size() const { return size_; }

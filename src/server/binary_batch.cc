@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "store/store_read.h"
+
 namespace ringcached::server {
 
 void BinaryBatch::plan(WorkerContext& worker, std::string_view input, protocol::BinaryAccess access,
@@ -17,8 +19,7 @@ void BinaryBatch::plan(WorkerContext& worker, std::string_view input, protocol::
     if (input.size() < bytes) return;
     input.remove_prefix(bytes);
     next.request_bytes = parsed.consumed;
-    next.key = worker.store.key(next.request.key);
-    worker.store.prefetch(next.key);
+    worker.store.prefetch(next.request.key, next.key);
     ++size_;
   }
 }

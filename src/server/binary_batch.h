@@ -25,6 +25,7 @@ class BinaryBatch {
             std::size_t requests_max);
 
   std::size_t size() const { return size_; }
+  store::Key& key(std::size_t i) { return planned_[i].key; }
   const Planned* begin() const { return planned_.data(); }
   const Planned* end() const { return planned_.data() + size_; }
 

@@ -9,6 +9,7 @@
 #include "server/binary_batch.h"
 #include "server/binary_execute.h"
 #include "server/binary_stats.h"
+#include "store/store_read.h"
 
 namespace ringcached::server {
 
@@ -42,7 +43,7 @@ BinarySession::Step BinarySession::on_batch(Output& output, std::string_view inp
   BinaryBatch& batch = *worker_.binary_batch;
   batch.plan(worker_, input, access(), share);
   if (batch.size() > 1) {
-    worker_.store.prefetch_items(batch.size(), [&](std::size_t i) { return batch.begin()[i].key; });
+    worker_.store.prefetch_items(batch.size(), [&](std::size_t i) -> store::Key& { return batch.key(i); });
   }
   std::size_t used = 0;
   for (const BinaryBatch::Planned& planned : batch) {

@@ -9,6 +9,7 @@
 #include "server/meta.h"
 #include "server/mutation.h"
 #include "server/watch_session.h"
+#include "store/store_read.h"
 
 namespace ringcached::server {
 namespace {
@@ -262,11 +263,10 @@ TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
     if (line_ended && key.ends_with('\r')) key.remove_suffix(1);
     used = line_ended ? end + 1 : end;
     if (key.empty()) continue;
-    keys[count] = worker_.store.key(key);
-    worker_.store.prefetch(keys[count++]);
+    worker_.store.prefetch(key, keys[count++]);
   }
   const std::span<const store::Key> group(keys.data(), count);
-  worker_.store.prefetch_items(count, [&](std::size_t i) { return keys[i]; });
+  worker_.store.prefetch_items(count, [&](std::size_t i) -> store::Key& { return keys[i]; });
   for (const store::Key& key : group) retrieve(worker_, output, key, retrieval_);
   if (line_ended) {
     worker_.latency.count(retrieval_.touch ? CommandKind::kGat : CommandKind::kGet);

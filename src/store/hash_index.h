@@ -36,6 +36,7 @@
 #include "store/chunk.h"
 #include "store/item.h"
 #include "store/shared_bytes.h"
+#include "store/sighting.h"
 
 namespace ringcached::store {
 
@@ -110,6 +111,8 @@ class SlotMatches {
   explicit SlotMatches(unsigned bits) : bits_(bits) {}
   bool any() const { return bits_ != 0; }
   unsigned first() const { return (static_cast<unsigned>(std::countr_zero(bits_)) >> 2) - 1; }
+  // Of a home bucket; its last slot if there is none.
+  unsigned first_or_last() const { return SlotMatches(bits_ | bit(kSlotsPerBucket - 1)).first(); }
   void drop_first() { bits_ &= bits_ - 1; }
   static constexpr unsigned bit(unsigned slot) { return 0x80U << (4 * slot); }
 
@@ -180,18 +183,26 @@ class HashIndex {
     std::atomic<std::uint64_t>* slot_word = nullptr;
   };
 
-  // The first item in the home bucket with the tag of `hash` if it has the key, and nobody interferes so far;
-  // else kInterfered, which says nothing.
-  Match glance(Ticket& ticket, std::uint64_t hash, std::string_view key) const {
-    ticket.bucket = &home_of(hash);
-    ticket.word = ticket.bucket->word.load(std::memory_order_acquire);
-    const SlotMatches matches = match_tags(*ticket.bucket, slot_tag(hash));
-    if ((ticket.word & 1) != 0 || !matches.any()) return {};
-    const std::atomic<std::uint64_t>& word = ticket.bucket->slots[matches.first()];
-    const std::uint64_t slot = word.load(std::memory_order_relaxed);
+  // The item that was seen ahead, or else the first in the home bucket with the tag of `hash`, if it has the
+  // key and nobody interferes so far; else kInterfered, which says nothing.
+  Match glance(Ticket& ticket, std::uint64_t hash, std::string_view key, const Sighting& seen) const {
+    std::atomic<std::uint64_t>* place = seen.slot;
+    if (place != nullptr) {
+      ticket.bucket = seen.bucket;
+      ticket.word = seen.bucket->word.load(std::memory_order_acquire);
+    }
+    if (place == nullptr || static_cast<std::uint32_t>(ticket.word) != seen.version) {
+      ticket.bucket = &home_of(hash);
+      ticket.word = ticket.bucket->word.load(std::memory_order_acquire);
+      const SlotMatches matches = match_tags(*ticket.bucket, slot_tag(hash));
+      if (!matches.any()) return {};
+      place = const_cast<std::atomic<std::uint64_t>*>(&ticket.bucket->slots[matches.first()]);
+    }
+    if ((ticket.word & 1) != 0) return {};
+    const std::uint64_t slot = place->load(std::memory_order_relaxed);
     const ChunkAddress address = slot_address(slot);
     if (address == kNoChunk || !has_key(item(address), address, key)) return {};
-    return {Probe::kFound, address, slot, const_cast<std::atomic<std::uint64_t>*>(&word)};
+    return {Probe::kFound, address, slot, place};
   }
 
   // False if the bucket stayed locked for a bounded spin.
@@ -213,21 +224,47 @@ class HashIndex {
   Match probe(const Ticket& ticket, std::uint64_t hash, std::string_view key) const;
 
   void prefetch(std::uint64_t hash) const { __builtin_prefetch(&home_of(hash)); }
-  // The item that probably has this hash: the first in the home bucket with its tag. True: there is none, but
-  // the chain goes on; its next bucket was asked for, and prefetch_chained_item() is to follow.
-  bool prefetch_item(std::uint64_t hash) const {
-    const Bucket& home = home_of(hash);
-    if (prefetch_match(match_tags(home, slot_tag(hash)), home.slots)) return false;
-    const OverflowBucket* next = next_of(home.word.load(std::memory_order_relaxed));
-    if (next != nullptr) __builtin_prefetch(next);
-    return next != nullptr;
+  // The three steps of asking for an item ahead, each once what the one before asked for has had time to
+  // come. The home bucket;
+  void prefetch(std::uint64_t hash, Sighting& seen) const {
+    seen = {.bucket = &home_of(hash)};
+    __builtin_prefetch(seen.bucket);
   }
-  // The same from the first overflow bucket on.
-  void prefetch_chained_item(std::uint64_t hash) const {
-    const Bucket& home = home_of(hash);
-    const OverflowBucket* next = next_of(home.word.load(std::memory_order_relaxed));
-    if (next == nullptr || prefetch_match(match_tags(*next, slot_tag(hash)), next->slots)) return;
-    if ((next = next_of(next->word.load(std::memory_order_relaxed))) != nullptr) __builtin_prefetch(next);
+  // the item that probably has this hash: the first in the home bucket with its tag. True: there is none, but
+  // the chain goes on; its next bucket was asked for, and prefetch_chained_item() is to follow,
+  bool prefetch_item(std::uint64_t hash, Sighting& seen) const {
+    const Bucket& home = *seen.bucket;
+    const std::uint64_t word = home.word.load(std::memory_order_acquire);
+    const SlotMatches matches = match_tags(home, slot_tag(hash));
+    const std::atomic<std::uint64_t>& slot = home.slots[matches.first_or_last()];
+    // Without a branch: which of the two it is no processor can predict.
+    const std::byte* const chunk = item(slot_address(slot.load(std::memory_order_relaxed)));
+    const auto* const next = reinterpret_cast<const std::byte*>(&overflow_[overflow_of(word)]);
+    prefetch_lines(matches.any() ? chunk : next);
+    seen.slot = matches.any() ? const_cast<std::atomic<std::uint64_t>*>(&slot) : nullptr;
+    seen.version = static_cast<std::uint32_t>(word);
+    seen.next_overflow = matches.any() ? 0 : overflow_of(word);
+    return seen.next_overflow != 0;
+  }
+  // as often as this says that the chain goes on.
+  bool prefetch_chained_item(std::uint64_t hash, Sighting& seen) const {
+    const OverflowBucket& link = overflow_[seen.next_overflow];
+    seen.next_overflow = 0;
+    const SlotMatches matches = match_tags(link, slot_tag(hash));
+    if (matches.any()) {
+      const std::atomic<std::uint64_t>& slot = link.slots[matches.first()];
+      prefetch_lines(item(slot_address(slot.load(std::memory_order_relaxed))));
+      seen.slot = const_cast<std::atomic<std::uint64_t>*>(&slot);
+      return false;
+    }
+    const std::uint32_t next = overflow_of(link.word.load(std::memory_order_relaxed));
+    read_fence();
+    // A link is followed only once it is known to have been one.
+    const std::uint64_t word = seen.bucket->word.load(std::memory_order_relaxed);
+    if (next == 0 || static_cast<std::uint32_t>(word) != seen.version) return false;
+    __builtin_prefetch(&overflow_[next]);
+    seen.next_overflow = next;
+    return true;
   }
 
   // What a writer keeps of the things that all writers share, so that their lines are touched once in a while
@@ -304,13 +341,10 @@ class HashIndex {
     return next == nullptr ? ChainLink() : ChainLink(*next);
   }
   std::byte* item(ChunkAddress address) const { return items_base_ + address * kGranuleBytes; }
-  // The lines with header and key of the first match.
-  bool prefetch_match(const SlotMatches& matches, const std::atomic<std::uint64_t>* slots) const {
-    if (!matches.any()) return false;
-    const std::byte* chunk = item(slot_address(slots[matches.first()].load(std::memory_order_relaxed)));
-    __builtin_prefetch(chunk);
-    __builtin_prefetch(chunk + sizeof(Bucket));
-    return true;
+  // Those of an item with its header and key.
+  static void prefetch_lines(const std::byte* at) {
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + sizeof(Bucket));
   }
   std::uint64_t hash_of_item(ChunkAddress address) const;
 
@@ -373,6 +407,14 @@ class LockedBucket {
 
   // The slot of the item, or null.
   std::atomic<std::uint64_t>* find(std::string_view key) const;
+  // The same of a key whose item was seen ahead.
+  std::atomic<std::uint64_t>* find(std::string_view key, const Sighting& seen) const {
+    // Nothing has changed since then but that the bucket is locked.
+    const auto version = static_cast<std::uint32_t>(home_->word.load(std::memory_order_relaxed));
+    if (seen.slot == nullptr || seen.bucket != home_ || version != (seen.version | 1)) return find(key);
+    const ChunkAddress address = slot_address(seen.slot->load(std::memory_order_relaxed));
+    return address != kNoChunk && has_key(index_.item(address), address, key) ? seen.slot : find(key);
+  }
   std::atomic<std::uint64_t>* find_address(ChunkAddress address) const;
 
   // Readers that looked at this bucket meanwhile will start again. Call before changing bytes they rely on.

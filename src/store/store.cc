@@ -254,15 +254,6 @@ StoreThread::PageMoves StoreThread::own_page_moves() const {
 Key Store::key(std::string_view bytes) const {
   return {bytes, hash_key(bytes, impl_->seed)};
 }
-void Store::prefetch(const Key& key) const {
-  impl_->index->prefetch(key.hash);
-}
-bool Store::prefetch_item(const Key& key) const {
-  return impl_->index->prefetch_item(key.hash);
-}
-void Store::prefetch_chained_item(const Key& key) const {
-  impl_->index->prefetch_chained_item(key.hash);
-}
 std::size_t Store::item_bytes_max() const {
   return impl_->options.item_bytes_max;
 }

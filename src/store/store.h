@@ -20,6 +20,7 @@
 #include "base/counter.h"
 #include "ringcached/status.h"
 #include "store/arena.h"
+#include "store/sighting.h"
 
 namespace ringcached::store {
 
@@ -61,6 +62,7 @@ std::size_t item_bytes(std::size_t key_bytes, std::size_t value_bytes, std::uint
 struct Key {
   std::string_view bytes;
   std::uint64_t hash = 0;
+  Sighting seen{};  // what prefetching has found out
 };
 
 // What a lookup tells about an item, as it was before this access.
@@ -352,27 +354,19 @@ class Store {
   StoreThread& attach(unsigned node = 0);
 
   Key key(std::string_view bytes) const;
-  // Asks for the cache line where a read of `key` will start; worth it when several keys are known.
-  void prefetch(const Key& key) const;
-  // The second step, once the bucket has had time to come: begins to load the item itself. True: it must be
-  // in an overflow bucket, if there is one, and there is a third step.
-  bool prefetch_item(const Key& key) const;
-  // The third step, once the overflow bucket has had time to come.
-  void prefetch_chained_item(const Key& key) const;
-  // The steps after the first for keys that were all prefetched: key_of(0 .. count), at most 64.
+  // As key(), and asks for the cache line where a read of it will start; worth it when several keys are
+  // known.
+  void prefetch(std::string_view bytes, Key& key) const;
+  // The steps after that for keys that were all prefetched, at most 64 (key_of(0 .. count) -> Key&): asks for
+  // their items and notes where they are, which saves whatever is done for them next the search.
   template <typename KeyOf>
-  void prefetch_items(std::size_t count, KeyOf&& key_of) const {
-    std::uint64_t chained = 0;
-    for (std::size_t i = 0; i < count; ++i) chained |= std::uint64_t{prefetch_item(key_of(i))} << i;
-    for (; chained != 0; chained &= chained - 1) {
-      prefetch_chained_item(key_of(static_cast<std::size_t>(std::countr_zero(chained))));
-    }
-  }
+  void prefetch_items(std::size_t count, KeyOf&& key_of) const;
 
   // Looks a key up. On a hit calls place(const ItemInfo&) -> ReadTarget, then copies or pins; `place` may be
   // called again when a writer interfered, so it must not have effects that cannot be repeated, and copied
   // bytes are only valid once read() has returned kHit. It must not call the store: a bucket may be locked.
-  // An expired or flushed item is removed on the way. (Defined in store/store_read.h, as is for_each_piece.)
+  // An expired or flushed item is removed on the way. (Defined in store/store_read.h, as are prefetch,
+  // prefetch_items and for_each_piece.)
   template <typename Place>
   Lookup read(StoreThread& thread, const Key& key, CacheTime now, const ReadOptions& options, Place&& place,
               Pin* pin);

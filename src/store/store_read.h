@@ -1,4 +1,5 @@
-// Store's read templates. Include it where read() or for_each_piece() is called.
+// What of Store is worked out where it is called: asking for memory ahead, reads. Include it where those are
+// called.
 //
 // A read without a lock: (1) ticket: the bucket's version, even; (2) find the key; (3) copy the header; (4)
 // the version has not changed, so header and key belong together and the lengths in it are those of the item;
@@ -7,6 +8,7 @@
 // after, in that order.
 #pragma once
 
+#include "base/hash.h"
 #include "store/store_core.h"
 
 namespace ringcached::store {
@@ -15,6 +17,9 @@ namespace ringcached::store {
 inline constexpr unsigned kReadTriesMax = 8;
 // A repeated hit refreshes the access time only if it is this old: hits of hot items write nothing.
 inline constexpr std::uint32_t kAccessRefreshSeconds = 60;
+// Overflow buckets of a chain that are searched ahead: while an index grows it has two in one of some
+// hundred.
+inline constexpr unsigned kLinksAheadMax = 4;
 
 namespace detail {
 
@@ -175,11 +180,33 @@ void read_any(ReadContext& read, Place& place) {
 
 }  // namespace detail
 
+inline void Store::prefetch(std::string_view bytes, Key& key) const {
+  key.bytes = bytes;
+  key.hash = hash_key(bytes, impl_->seed);
+  impl_->index->prefetch(key.hash, key.seen);
+}
+
+template <typename KeyOf>
+void Store::prefetch_items(std::size_t count, KeyOf&& key_of) const {
+  const HashIndex& index = *impl_->index;
+  std::uint64_t chained = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    Key& key = key_of(i);
+    chained |= std::uint64_t{index.prefetch_item(key.hash, key.seen)} << i;
+  }
+  for (unsigned link = 0; chained != 0 && link < kLinksAheadMax; ++link) {
+    for (std::uint64_t left = chained; left != 0; left &= left - 1) {
+      Key& key = key_of(static_cast<std::size_t>(std::countr_zero(left)));
+      if (!index.prefetch_chained_item(key.hash, key.seen)) chained &= ~(left & -left);
+    }
+  }
+}
+
 template <typename Place>
 bool Store::read_plain(StoreThread& thread, const Key& key, CacheTime now, Place&& place) {
   StoreCore& core = *impl_;
   HashIndex::Ticket ticket;
-  const HashIndex::Match match = core.index->glance(ticket, key.hash, key.bytes);
+  const HashIndex::Match match = core.index->glance(ticket, key.hash, key.bytes, key.seen);
   if (match.probe != HashIndex::Probe::kFound) return false;
   const std::byte* item = core.item(match.address);
   const ItemHeader header = read_header(item, match.address);

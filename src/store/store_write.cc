@@ -238,7 +238,7 @@ void StoreCore::account_resized(Ledger& ledger, const Existing& old, const Draft
                                               unsigned slab_class, std::string_view value, CacheTime time,
                                               StoreResult& verdict) {
   LockedBucket bucket(*index, request.key.hash);
-  const Existing existing = examine(bucket, request.key.bytes, time);
+  const Existing existing = examine_at(bucket.find(request.key.bytes, request.key.seen), time);
   note_seen(thread, existing);
   Stamp stamp;
   verdict = judge(request, existing, stamp);

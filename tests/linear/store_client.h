@@ -2,7 +2,9 @@
 #pragma once
 
 #include <random>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "store/store_read.h"
 #include "support/history_workload.h"
@@ -20,16 +22,19 @@ class StoreHistoryClient final : public HistoryClient {
   void maintain() { thread_.maintain(kNow, 300); }
 
  private:
-  void get(Request& request);
-  void put(HistoryOperation& operation, std::string_view payload);
+  void look_ahead(std::span<const Request> requests);
+  void get(Request& request, const store::Key& key);
+  void put(HistoryOperation& operation, std::string_view payload, const store::Key& key);
   store::StoreResult put_in_pieces(const store::StoreRequest& request, std::string_view payload);
-  void count(HistoryOperation& operation);
-  void perform(Request& request);
+  void count(HistoryOperation& operation, const store::Key& key);
+  void perform(Request& request, const store::Key& key);
 
   store::Store& store_;
   store::StoreThread& thread_;
   HistoryClock& clock_;
   std::mt19937_64 random_;
+  std::vector<std::string> names_;  // of the pipeline at work,
+  std::vector<store::Key> keys_;    // and where their items were seen
 };
 
 }  // namespace ringcached::testing

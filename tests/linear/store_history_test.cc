@@ -21,6 +21,7 @@ using namespace ringcached::testing;
 namespace {
 
 constexpr unsigned kClients = 4;
+constexpr unsigned kPipelineMax = 4;  // requests whose items are asked for ahead together
 
 struct StoreCase {
   const char* name;
@@ -135,7 +136,7 @@ void check_case(const StoreCase& wanted) {
   for_a_while([&](std::uint64_t seed) {
     const auto history = run_clients(kClients, [&](unsigned client) {
       HistorySource source(workload, client, seed);
-      return run_client(*clients[client], source, wanted.operations, 1);
+      return run_client(*clients[client], source, wanted.operations, kPipelineMax);
     });
     workload.first_key += 2 * workload.keys;
     const LinearizabilityVerdict verdict = check_history(history, {.may_vanish = wanted.pressure});

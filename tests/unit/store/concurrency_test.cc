@@ -52,7 +52,7 @@ class Client {
                   CacheTime expiry = kNeverExpires) {
     StoreRequest request;
     request.mode = mode;
-    request.key = store_.key(key);
+    request.key = seen_ahead(key);
     request.cas_compare = cas;
     request.expiry = expiry;
     return store_.put(thread_, request, value, now);
@@ -64,7 +64,7 @@ class Client {
       value.resize(seen.value_bytes);
       return value.data();
     };
-    if (store_.read_plain(thread_, store_.key(key), now, place_plainly)) return true;
+    if (store_.read_plain(thread_, seen_ahead(key), now, place_plainly)) return true;
     const auto place = [&](const ItemInfo& seen) {
       info = seen;
       value.resize(seen.value_bytes);
@@ -110,6 +110,14 @@ class Client {
   ItemInfo info;
 
  private:
+  // As in a pipeline: from here until the key is used the other threads do what they like.
+  Key seen_ahead(const std::string& key) {
+    Key seen;
+    store_.prefetch(key, seen);
+    store_.prefetch_items(1, [&](std::size_t) -> Key& { return seen; });
+    return seen;
+  }
+
   Store& store_;
   StoreThread& thread_;
 };

@@ -114,18 +114,32 @@ TEST_SUITE("hash index") {
   TEST_CASE("asking for memory ahead ends at the home bucket, or says that the chain goes on") {
     constexpr std::size_t kItems = 64;
     IndexFixture fixture(kItems, 1, false);
+    const auto first_step = [&](std::size_t number, Sighting& seen) {
+      fixture.index->prefetch(fixture.hash(number), seen);
+      return fixture.index->prefetch_item(fixture.hash(number), seen);
+    };
+    Sighting seen;
     for (std::size_t number = 0; number < kSlotsPerBucket; ++number) {
       fixture.insert(number);
-      CHECK_FALSE(fixture.index->prefetch_item(fixture.hash(number)));
-      CHECK_FALSE(fixture.index->prefetch_item(fixture.hash(kItems)));
+      CHECK_FALSE(first_step(number, seen));
+      CHECK(seen.slot != nullptr);
+      CHECK_FALSE(first_step(kItems, seen));
+      CHECK(seen.slot == nullptr);
     }
     for (std::size_t number = kSlotsPerBucket; number < kItems; ++number) {
       fixture.insert(number);
-      CHECK(fixture.index->prefetch_item(fixture.hash(number)));
+      CHECK(first_step(number, seen));
+      CHECK(seen.slot == nullptr);
     }
     for (std::size_t number = 0; number <= kItems; ++number) {
-      fixture.index->prefetch(fixture.hash(number));
-      fixture.index->prefetch_chained_item(fixture.hash(number));
+      bool goes_on = first_step(number, seen);
+      std::size_t links = 0;
+      for (; goes_on; ++links) goes_on = fixture.index->prefetch_chained_item(fixture.hash(number), seen);
+      CHECK((seen.slot != nullptr) == (number < kItems));
+      const std::size_t behind_home = number < kSlotsPerBucket ? 0 : number - kSlotsPerBucket;
+      CHECK(links == (number < kSlotsPerBucket
+                          ? 0
+                          : std::min(behind_home, kItems - 1 - kSlotsPerBucket) / kSlotsPerOverflow + 1));
       CHECK(fixture.has(number) == (number < kItems));
     }
   }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "support/environment.h"
 #include "unit/store/store_fixture.h"
@@ -35,13 +36,21 @@ class Model {
       INFO("command number ", i);
       if (below(200) == 0) pass_time();
       if (below(500) == 0) flush();
-      step(key());
+      if (i % kPipeline == 0) begin_pipeline();
+      step(pipeline_[i % kPipeline]);
     }
+    store_.prefetch({});
     sweep();
   }
 
  private:
   unsigned below(unsigned bound) { return static_cast<unsigned>(random_() % bound); }
+  // What the following commands are about, seen ahead: some of these keys twice, and in an index that grows.
+  void begin_pipeline() {
+    pipeline_.clear();
+    while (pipeline_.size() < kPipeline) pipeline_.push_back(key());
+    store_.prefetch(pipeline_);
+  }
   std::string key() {
     const unsigned number = below(kKeys);
     return "key" + std::string(number % 5 * 20, '-') + std::to_string(number);
@@ -81,6 +90,7 @@ class Model {
     REQUIRE(hit == (entry != nullptr));
     if (!hit) return;
     REQUIRE(got == entry->value);
+    if (std::string plain; below(2) == 0 && store_.get_plain(name, plain)) REQUIRE(plain == entry->value);
     REQUIRE(store_.info.client_flags == entry->flags);
     REQUIRE(store_.info.expiry == entry->expiry);
     if (!options_.cas) {
@@ -290,10 +300,12 @@ class Model {
   }
 
   static constexpr unsigned kKeys = 60;
+  static constexpr unsigned kPipeline = 16;
   const Options options_;
   const bool ample_;
   StoreFixture store_;
   std::mt19937_64 random_;
+  std::vector<std::string> pipeline_;
   std::map<std::string, Entry> entries_;
 };
 

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "store/expiry.h"
 #include "store/store_read.h"
@@ -23,10 +25,24 @@ struct StoreFixture {
   explicit StoreFixture(const store::Options& options = default_options())
       : store(std::move(store::Store::create(options).value())), thread(&store->attach()) {}
 
-  store::StoreRequest request(store::StoreMode mode, std::string_view key) const {
+  // As a session does it with a pipeline: asks for the items of these keys ahead. The calls for them start
+  // from what was seen then, until the next call of this.
+  void prefetch(std::vector<std::string> names) {
+    ahead_names = std::move(names);
+    ahead.assign(ahead_names.size(), {});
+    for (std::size_t i = 0; i < ahead.size(); ++i) store->prefetch(ahead_names[i], ahead[i]);
+    store->prefetch_items(ahead.size(), [&](std::size_t i) -> store::Key& { return ahead[i]; });
+  }
+  store::Key key(std::string_view name) const {
+    for (const store::Key& seen : ahead) {
+      if (seen.bytes == name) return seen;
+    }
+    return store->key(name);
+  }
+  store::StoreRequest request(store::StoreMode mode, std::string_view key_name) const {
     store::StoreRequest wanted;
     wanted.mode = mode;
-    wanted.key = store->key(key);
+    wanted.key = key(key_name);
     return wanted;
   }
   store::StoreResult set(std::string_view key, std::string_view value, std::uint32_t flags = 0,
@@ -42,27 +58,35 @@ struct StoreFixture {
     wanted.cas_compare = cas;
     return store->put(*thread, wanted, value, now);
   }
+  // By Store::read_plain().
+  bool get_plain(std::string_view name, std::string& value) {
+    return store->read_plain(*thread, key(name), now, [&](const store::ItemInfo& seen) {
+      info = seen;
+      value.resize(seen.value_bytes);
+      return value.data();
+    });
+  }
   // The value copied, or a word for why there is none. `info` tells about the hit.
-  std::string get(std::string_view key, const store::ReadOptions& options = {}) {
+  std::string get(std::string_view name, const store::ReadOptions& options = {}) {
     std::string value;
     const auto place = [&](const store::ItemInfo& seen) {
       info = seen;
       value.resize(seen.value_bytes);
       return store::ReadTarget{value.data(), false};
     };
-    lookup = store->read(*thread, store->key(key), now, options, place, nullptr);
+    lookup = store->read(*thread, key(name), now, options, place, nullptr);
     if (lookup == store::Lookup::kHit) return value;
     return lookup == store::Lookup::kMiss      ? "(miss)"
            : lookup == store::Lookup::kExpired ? "(expired)"
                                                : "(flushed)";
   }
-  store::Pin pin(std::string_view key) {
+  store::Pin pin(std::string_view name) {
     store::Pin held;
     const auto place = [&](const store::ItemInfo& seen) {
       info = seen;
       return store::ReadTarget{nullptr, true};
     };
-    lookup = store->read(*thread, store->key(key), now, {}, place, &held);
+    lookup = store->read(*thread, key(name), now, {}, place, &held);
     return held;
   }
   std::string pieces(const store::Pin& held) const {
@@ -76,13 +100,13 @@ struct StoreFixture {
     const store::Pin held = pin(key);
     return held ? pieces(held) : get(key);
   }
-  store::DeleteResult remove(std::string_view key) { return store->remove(*thread, store->key(key), now); }
-  std::string count(std::string_view key, bool decrement, std::uint64_t delta) {
+  store::DeleteResult remove(std::string_view name) { return store->remove(*thread, key(name), now); }
+  std::string count(std::string_view name, bool decrement, std::uint64_t delta) {
     store::Arithmetic wanted;
     wanted.decrement = decrement;
     wanted.delta = delta;
     std::uint64_t value = 0;
-    switch (store->arithmetic(*thread, store->key(key), wanted, now, value)) {
+    switch (store->arithmetic(*thread, key(name), wanted, now, value)) {
       case store::ArithmeticResult::kDone:
         return std::to_string(value);
       case store::ArithmeticResult::kNotFound:
@@ -115,6 +139,8 @@ struct StoreFixture {
 
   std::unique_ptr<store::Store> store;
   store::StoreThread* thread;
+  std::vector<std::string> ahead_names;
+  std::vector<store::Key> ahead;
   CacheTime now = 1000;
   store::ItemInfo info;
   store::Lookup lookup = store::Lookup::kMiss;
