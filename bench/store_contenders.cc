@@ -53,7 +53,8 @@ std::uint64_t execute(Target& target, Lane& lane, const ItemShape& shape, const 
   for (std::size_t at = 0; at < stream.size(); at += kBatch) {
     const std::size_t size = std::min(kBatch, stream.size() - at);
     for (std::size_t i = 0; i < size; ++i) {
-      target.prepare(lane, i, keys.write(i, stream[at + i] & ~kSetBit));
+      const Access access = (stream[at + i] & kSetBit) != 0 ? Access::kWrite : Access::kRead;
+      target.prepare(lane, i, keys.write(i, stream[at + i] & ~kSetBit), access);
     }
     target.prepared(lane, size);
     char* reply = replies.data();
@@ -78,7 +79,7 @@ std::uint64_t wrong_values(Target& target, Lane& lane, const ItemShape& shape) {
   std::uint64_t wrong = 0;
   for (std::uint32_t number = 0; number < shape.items; ++number) {
     std::fill(found.begin(), found.end(), '\0');
-    target.prepare(lane, 0, keys.write(0, number));
+    target.prepare(lane, 0, keys.write(0, number), Access::kRead);
     target.prepared(lane, 1);
     const std::size_t bytes = target.get(lane, 0, found.data());
     if (bytes != wanted.size() || found != wanted) ++wrong;

@@ -2,7 +2,7 @@
 // before the first is executed. A target has
 //
 //   Lane           what one thread uses; made by lane(thread)
-//   prepare(lane, place, key)          a request of the batch is known
+//   prepare(lane, place, key, access)  a request of the batch is known
 //   prepared(lane, size)               all are
 //   get(lane, place, char* to)         copies the value out; its length, or 0 when the key is missing
 //   set(lane, place, value)            true when stored
@@ -19,10 +19,12 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "base/hash.h"
+#include "base/prefetch.h"
 #include "bench/store_load.h"
 #include "store/store.h"
 #include "store/store_read.h"
@@ -47,8 +49,8 @@ class StoreTarget {
   explicit StoreTarget(store::Store& items) : items_(items) {}
   Lane lane(store::StoreThread& thread) { return {&thread, {}}; }
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key) {
-    items_.prefetch(key, lane.keys[place]);
+  void prepare(Lane& lane, std::size_t place, std::string_view key, Access access) {
+    items_.prefetch(key, lane.keys[place], access);
   }
   void prepared(Lane& lane, std::size_t size) {
     items_.prefetch_items(size, [&](std::size_t i) -> store::Key& { return lane.keys[i]; });
@@ -84,6 +86,7 @@ class SharedArrayTarget {
   struct Place {
     Bucket* bucket = nullptr;
     std::byte* item = nullptr;
+    Access access = Access::kRead;
   };
 
  public:
@@ -97,19 +100,19 @@ class SharedArrayTarget {
         buckets_(static_cast<std::size_t>(shape.items / kItemsPerBucket) + 1),
         items_(item_bytes_ * shape.items) {}
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+  void prepare(Lane& lane, std::size_t place, std::string_view key, Access access) {
     Bucket* const bucket = &buckets_[hash_key(key, 0) % buckets_.size()];
-    __builtin_prefetch(bucket);
-    lane.places[place] = {bucket, &items_[KeyWriter::number_of(key.data()) * item_bytes_]};
+    prefetch_for(access, bucket);
+    lane.places[place] = {bucket, &items_[KeyWriter::number_of(key.data()) * item_bytes_], access};
   }
   void prepared(Lane& lane, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i) {
-      __builtin_prefetch(lane.places[i].item);
-      __builtin_prefetch(lane.places[i].item + sizeof(Bucket));
+    for (const Place& place : std::span(lane.places).first(size)) {
+      prefetch_for(place.access, place.item);
+      prefetch_for(place.access, place.item + sizeof(Bucket));
     }
   }
   std::size_t get(Lane& lane, std::size_t place, char* to) {
-    const auto [bucket, item] = lane.places[place];
+    const auto [bucket, item, access] = lane.places[place];
     const std::uint64_t version = bucket->version.load(std::memory_order_acquire);
     const std::size_t bytes = store::shared_load32(item);
     store::copy_from_shared(to, item + value_offset_, bytes);
@@ -117,7 +120,7 @@ class SharedArrayTarget {
     return bucket->version.load(std::memory_order_acquire) >= version ? bytes : 0;
   }
   bool set(Lane& lane, std::size_t place, std::string_view value) {
-    const auto [bucket, item] = lane.places[place];
+    const auto [bucket, item, access] = lane.places[place];
     const std::uint64_t version = lock(*bucket);
     store::shared_store32(item, static_cast<std::uint32_t>(value.size()));
     store::copy_to_shared(item + value_offset_, value.data(), value.size());
@@ -184,7 +187,7 @@ class InlineMapTarget {
     std::array<std::size_t, kBatch> hashes;
   };
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+  void prepare(Lane& lane, std::size_t place, std::string_view key, Access) {
     lane.keys[place] = key;
     lane.hashes[place] = hash_key(key, 0);
   }
@@ -246,7 +249,7 @@ class RecordMapTarget {
     std::array<std::size_t, kBatch> hashes;
   };
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+  void prepare(Lane& lane, std::size_t place, std::string_view key, Access) {
     lane.keys[place] = key;
     lane.hashes[place] = hash_key(key, 0);
   }

@@ -29,6 +29,15 @@ bool take_block(const Request& request, std::string_view& input) {
 
 using Line = protocol::HotLine;
 
+// What executing it does to the item.
+Access access_of(const protocol::Request& request) {
+  return protocol::is_retrieval(request.command) ? Access::kRead : Access::kWrite;
+}
+
+Access access_of(const protocol::MetaRequest& request) {
+  return request.command == protocol::MetaCommand::kGet ? Access::kRead : Access::kWrite;
+}
+
 // The first line, if it is a request. parse_text() would look for a hot one, too, but has more to say than is
 // needed here.
 Line parse_line(std::string_view input, protocol::LineScan& scan, protocol::Request& request,
@@ -73,6 +82,7 @@ bool Batch::plan_one(WorkerContext& worker, std::string_view& input, protocol::L
   if (input.empty()) return false;
   Planned& next = planned_[size_];
   std::string_view key;
+  Access access = Access::kRead;
   if (const std::size_t bytes = protocol::parse_plain_get(input, key); bytes != 0) {
     input.remove_prefix(bytes);
     scan.searched = 0;
@@ -88,8 +98,9 @@ bool Batch::plan_one(WorkerContext& worker, std::string_view& input, protocol::L
     next.meta = line.is_meta ? &meta : nullptr;
     next.line_bytes = line.bytes;
     key = line.is_meta ? meta.key() : next.request.key;
+    access = line.is_meta ? access_of(meta) : access_of(next.request);
   }
-  worker.store.prefetch(key, next.key);
+  worker.store.prefetch(key, next.key, access);
   return true;
 }
 

@@ -119,6 +119,8 @@ TEST_SUITE("hash index") {
       return fixture.index->prefetch_item(fixture.hash(number), seen);
     };
     Sighting seen;
+    fixture.index->prefetch(fixture.hash(0), seen, Access::kWrite);
+    CHECK(seen.access == Access::kWrite);
     for (std::size_t number = 0; number < kSlotsPerBucket; ++number) {
       fixture.insert(number);
       CHECK_FALSE(first_step(number, seen));
@@ -136,6 +138,8 @@ TEST_SUITE("hash index") {
       std::size_t links = 0;
       for (; goes_on; ++links) goes_on = fixture.index->prefetch_chained_item(fixture.hash(number), seen);
       CHECK((seen.slot != nullptr) == (number < kItems));
+      CHECK(seen.item ==
+            (number < kItems ? fixture.memory.get() + fixture.address(number) * kGranuleBytes : nullptr));
       const std::size_t behind_home = number < kSlotsPerBucket ? 0 : number - kSlotsPerBucket;
       CHECK(links == (number < kSlotsPerBucket
                           ? 0
