@@ -80,6 +80,7 @@ class StoreTarget {
 template <bool kLocks>
 class SharedArrayTarget {
   static constexpr double kItemsPerBucket = 7.5;  // as in the store's index
+  static constexpr std::uint64_t kNoVersion = ~std::uint64_t{0};
   struct alignas(64) Bucket {
     std::atomic<std::uint64_t> version{0};
   };
@@ -113,11 +114,11 @@ class SharedArrayTarget {
   }
   std::size_t get(Lane& lane, std::size_t place, char* to) {
     const auto [bucket, item, access] = lane.places[place];
-    const std::uint64_t version = bucket->version.load(std::memory_order_acquire);
+    // Looked at twice, as a reader of the store does; what it says nobody waits for.
+    const bool valid = bucket->version.load(std::memory_order_acquire) != kNoVersion;
     const std::size_t bytes = store::shared_load32(item);
     store::copy_from_shared(to, item + value_offset_, bytes);
-    // Read once more, and never greater.
-    return bucket->version.load(std::memory_order_acquire) >= version ? bytes : 0;
+    return valid && bucket->version.load(std::memory_order_acquire) != kNoVersion ? bytes : 0;
   }
   bool set(Lane& lane, std::size_t place, std::string_view value) {
     const auto [bucket, item, access] = lane.places[place];

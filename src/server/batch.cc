@@ -82,25 +82,33 @@ bool Batch::plan_one(WorkerContext& worker, std::string_view& input, protocol::L
   if (input.empty()) return false;
   Planned& next = planned_[size_];
   std::string_view key;
-  Access access = Access::kRead;
   if (const std::size_t bytes = protocol::parse_plain_get(input, key); bytes != 0) {
     input.remove_prefix(bytes);
     scan.searched = 0;
     next.is_plain_get = true;
     next.line_bytes = bytes;
-  } else {
-    protocol::MetaRequest& meta = metas_[size_];
-    const Line line = parse_line(input, scan, next.request, meta);
-    if (line.bytes == 0) return false;
-    input.remove_prefix(line.bytes);
-    if (!(line.is_meta ? take_block(meta, input) : take_block(next.request, input))) return false;
-    next.is_plain_get = false;
-    next.meta = line.is_meta ? &meta : nullptr;
-    next.line_bytes = line.bytes;
-    key = line.is_meta ? meta.key() : next.request.key;
-    access = line.is_meta ? access_of(meta) : access_of(next.request);
+    worker.store.prefetch(key, next.key, Access::kRead);
+    return true;
   }
-  worker.store.prefetch(key, next.key, access);
+  return plan_other(worker, input, scan);
+}
+
+// The same, for what is no plain get.
+bool Batch::plan_other(WorkerContext& worker, std::string_view& input, protocol::LineScan& scan) {
+  Planned& next = planned_[size_];
+  protocol::MetaRequest& meta = metas_[size_];
+  const Line line = parse_line(input, scan, next.request, meta);
+  if (line.bytes == 0) return false;
+  input.remove_prefix(line.bytes);
+  if (!(line.is_meta ? take_block(meta, input) : take_block(next.request, input))) return false;
+  next.is_plain_get = false;
+  next.meta = line.is_meta ? &meta : nullptr;
+  next.line_bytes = line.bytes;
+  if (line.is_meta) {
+    worker.store.prefetch(meta.key(), next.key, access_of(meta));
+  } else {
+    worker.store.prefetch(next.request.key, next.key, access_of(next.request));
+  }
   return true;
 }
 

@@ -48,6 +48,7 @@ class Batch {
 
  private:
   bool plan_one(WorkerContext& worker, std::string_view& input, protocol::LineScan& scan);
+  [[gnu::noinline]] bool plan_other(WorkerContext& worker, std::string_view& input, protocol::LineScan& scan);
 
   std::array<Planned, kRequestsAllMax> planned_;
   // Apart, because they are large and most pipelines have none.

@@ -2,10 +2,7 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-
-#include "base/prefetch.h"
 
 namespace ringcached::store {
 
@@ -16,10 +13,9 @@ struct Bucket;
 struct Sighting {
   const Bucket* bucket = nullptr;              // the home bucket; null: not asked for
   std::atomic<std::uint64_t>* slot = nullptr;  // of an item with the tag of the key; null: none was seen
-  const std::byte* item = nullptr;             // whose slot it is; to ask for its lines again, not to look at
+  const void* to_write = nullptr;              // the lines asked for last, if they will be written
   std::uint32_t version = 0;                   // of the bucket when the slot was seen
   std::uint32_t next_overflow = 0;             // where the chain goes on that was not searched to its end
-  Access access = Access::kRead;               // what the lines are asked for
 };
 
 }  // namespace ringcached::store

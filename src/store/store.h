@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/prefetch.h"
 #include "ringcached/status.h"
 #include "store/arena.h"
 #include "store/sighting.h"
