@@ -2,14 +2,14 @@
 //
 // Prints rows as tools/bench/store_rows.py wants them. What is compared, and how:
 //  - All contenders hold the same items and get the same requests, in batches of 16 whose keys are known
-//  before
-//    the first is executed, as a worker has them. Keys are made in a buffer, values are copied to one.
+//    before the first is executed, as a worker has them. Keys are made in a buffer, values copied to one.
 //  - The floor is tsl::robin_map with the hash that the store uses, worked out once per request, in two
-//  layouts
-//    (store_targets.h): items inside the table, and items apart. The faster one of each case counts.
+//    layouts (store_targets.h): items inside the table, and items apart. The faster one of each case counts.
 //  - One thread: rate by CPU time of the thread, to the map's. Two threads: how much faster two are than one,
-//    to the same of two threads on a map each. Eight threads: all of them to two.
-//  - Contenders take turns within a round; figures are medians of the rounds' ratios.
+//    to the same of two threads on a map each, and of two threads on one plain array, which tells what of the
+//    difference any shared store has on this machine. Eight threads: all of them to two.
+//  - Contenders take turns within a round; figures are medians of the rounds' ratios. Two threads share
+//    nothing while only one runs: the rows say how much of the time both did. Run it under chrt -f.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/cores.h"
 #include "bench/store_contenders.h"
 
 namespace ringcached::bench {
@@ -31,6 +32,7 @@ struct Options {
   unsigned rounds = 5;
   bool large_pages = false;
   bool churn = true;
+  std::string only;
 };
 
 struct Case {
@@ -65,6 +67,7 @@ double median(std::vector<double> values) {
 // Rates of one contender by number of threads, a value per round.
 struct Series {
   std::vector<double> one, two, eight;
+  std::vector<double> together, round_trips;  // of the two
 };
 
 double nanoseconds(const std::vector<double>& rates) {
@@ -108,16 +111,21 @@ class Benchmark {
   explicit Benchmark(const Options& options)
       : options_(options),
         store_(make_store(options.shape, {kThreadsMost, 0, options.large_pages})),
-        maps_(make_private_maps(options.shape, 2)) {}
+        maps_(make_private_maps(options.shape, 2)) {
+    for (const bool locks : {false, true}) arrays_.push_back(make_shared_array(options.shape, 2, locks));
+  }
 
   int run() {
     failures_ += store_->fill();
     for (const auto& map : maps_) failures_ += map->fill();
+    for (const auto& array : arrays_) failures_ += array->fill();
     if (maps_.empty()) {
       std::fprintf(stderr,
                    "store_bench: built without tsl::robin_map (robin-map-dev): no floor to compare with\n");
     }
-    for (const Case& load : kCases) measure(load);
+    for (const Case& load : kCases) {
+      if (describe(options_, load).find(options_.only) != std::string::npos) measure(load);
+    }
     if (options_.churn) measure_churn();
     return report_.finish(failures_);
   }
@@ -139,21 +147,49 @@ class Benchmark {
     failures_ += measured.failures;
     return measured.per_cpu_second;
   }
+  void measure_two(Contender& contender, const Streams& streams, Series& series) {
+    const Rate measured = contender.run(streams);
+    failures_ += measured.failures;
+    series.two.push_back(measured.per_cpu_second);
+    series.together.push_back(measured.together);
+    series.round_trips.push_back(line_round_trip_ns());
+  }
 
   void measure(const Case& load) {
     const Streams two = draw(load, 2, options_.requests);
     const Streams one(two.begin(), two.begin() + 1);
     const Streams eight = draw(load, kThreadsMost, options_.requests / 4);
     Series store;
-    std::vector<Series> maps(maps_.size());
+    std::vector<Series> maps(maps_.size()), arrays(arrays_.size());
     for (unsigned round = 0; round < options_.rounds; ++round) {
       store.one.push_back(rate(*store_, one));
       for (std::size_t i = 0; i < maps.size(); ++i) maps[i].one.push_back(rate(*maps_[i], one));
-      store.two.push_back(rate(*store_, two));
-      for (std::size_t i = 0; i < maps.size(); ++i) maps[i].two.push_back(rate(*maps_[i], two));
+      for (std::size_t i = 0; i < arrays.size(); ++i) arrays[i].one.push_back(rate(*arrays_[i], one));
+      measure_two(*store_, two, store);
+      for (std::size_t i = 0; i < maps.size(); ++i) measure_two(*maps_[i], two, maps[i]);
+      for (std::size_t i = 0; i < arrays.size(); ++i) measure_two(*arrays_[i], two, arrays[i]);
       store.eight.push_back(rate(*store_, eight));
     }
     report(load, store, maps);
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      report_scaling("one shared " + std::string(arrays_[i]->name()), "array", load, store, arrays[i], 0);
+    }
+  }
+
+  static std::string sharing(const Series& series) {
+    return text_of(", both ran %.0f %% of the time", 100 * median(series.together)) +
+           text_of(", round trip of a line %.0f ns", median(series.round_trips));
+  }
+
+  // Of the store's two threads to that of the floor's.
+  void report_scaling(const std::string& floor, const std::string& short_name, const Case& load,
+                      const Series& store, const Series& other, double goal) {
+    const std::vector<double> scales = ratios(store.two, store.one);
+    const std::vector<double> others = ratios(other.two, other.one);
+    report_.row("two threads, scaling to that of " + floor, describe(options_, load),
+                median(ratios(scales, others)), goal,
+                text_of("store %.3fx", median(scales)) + ", " + short_name +
+                    text_of(" %.3fx", median(others)) + sharing(store));
   }
 
   void report(const Case& load, const Series& store, const std::vector<Series>& maps) {
@@ -170,11 +206,7 @@ class Benchmark {
       const Series& map = maps[fastest];
       report_.row("one thread, to the map", what, median(ratios(store.one, map.one)),
                   map_goal(load.set_percent), detail);
-      const std::vector<double> store_scales = ratios(store.two, store.one);
-      const std::vector<double> map_scales = ratios(map.two, map.one);
-      report_.row("two threads, scaling to that of two maps", what, median(ratios(store_scales, map_scales)),
-                  kScalingGoal,
-                  text_of("store %.3fx", median(store_scales)) + text_of(", maps %.3fx", median(map_scales)));
+      report_scaling("two maps", "maps", load, store, map, kScalingGoal);
     }
     // Rates are summed by CPU time: eight threads would do four times what two do if there were eight cores.
     report_.row("eight threads, a thread's rate to that of one of two", what,
@@ -198,19 +230,19 @@ class Benchmark {
     for (unsigned round = 0; round < options_.rounds; ++round) {
       shares.one.push_back(rate(*shared, one));
       alone.one.push_back(rate(*apart, one));
-      shares.two.push_back(rate(*shared, two));
-      alone.two.push_back(rate(*apart, two));
+      measure_two(*shared, two, shares);
+      measure_two(*apart, two, alone);
     }
     report_.row("two threads, one store to two stores", "sets that evict, " + describe(options_, kLoad),
                 median(ratios(shares.two, alone.two)), kScalingGoal,
                 text_of("one store %.1f ns", 2 * nanoseconds(shares.two)) +
                     text_of(", two stores %.1f ns", 2 * nanoseconds(alone.two)) +
-                    text_of(", one thread %.1f ns", nanoseconds(shares.one)));
+                    text_of(", one thread %.1f ns", nanoseconds(shares.one)) + sharing(shares));
   }
 
   const Options options_;
   std::unique_ptr<Contender> store_;
-  std::vector<std::unique_ptr<Contender>> maps_;
+  std::vector<std::unique_ptr<Contender>> maps_, arrays_;
   Report report_;
   std::uint64_t failures_ = 0;
 };
@@ -233,6 +265,7 @@ int run(int argc, char** argv) {
   app.add_option("--rounds", options.rounds)->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_flag("--large-pages", options.large_pages, "for the memory of the store");
   app.add_flag("!--no-churn", options.churn, "leave the sets that evict out");
+  app.add_option("--only", options.only, "leave out the mixtures whose description has not this text");
   CLI11_PARSE(app, argc, argv);
   return Benchmark(options).run();
 }

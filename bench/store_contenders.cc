@@ -1,7 +1,5 @@
 #include "bench/store_contenders.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -11,6 +9,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "bench/cores.h"
 #include "bench/store_targets.h"
 
 namespace ringcached::bench {
@@ -22,26 +21,26 @@ double thread_cpu_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-cpu_set_t allowed_cores() {
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  sched_getaffinity(0, sizeof cores, &cores);
-  return cores;
-}
+using WallClock = std::chrono::steady_clock;
 
-// To the `number`-th of the cores, counted in a circle. A wish: without it the figures are noisier.
-void pin_to(const cpu_set_t& cores, std::size_t number) {
-  const int count = CPU_COUNT(&cores);
-  if (count == 0) return;
-  auto left = static_cast<int>(number % static_cast<std::size_t>(count));
-  for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
-    if (!CPU_ISSET(core, &cores) || left-- > 0) continue;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(core, &one);
-    sched_setaffinity(0, sizeof one, &one);
-    return;
+// What one thread measured of itself.
+struct Lap {
+  Rate rate;
+  WallClock::time_point begin, end;
+};
+
+// The share of the time since the first began in which all ran.
+double together(const std::vector<Lap>& laps) {
+  WallClock::time_point first_begin = laps[0].begin, last_begin = first_begin;
+  WallClock::time_point first_end = laps[0].end, last_end = first_end;
+  for (const Lap& lap : laps) {
+    first_begin = std::min(first_begin, lap.begin);
+    last_begin = std::max(last_begin, lap.begin);
+    first_end = std::min(first_end, lap.end);
+    last_end = std::max(last_end, lap.end);
   }
+  const std::chrono::duration<double> all = first_end - last_begin, any = last_end - first_begin;
+  return std::max(0.0, all.count() / any.count());
 }
 
 // Requests in batches, as a worker has them. Returns the failures.
@@ -54,7 +53,8 @@ std::uint64_t execute(Target& target, Lane& lane, const ItemShape& shape, const 
   for (std::size_t at = 0; at < stream.size(); at += kBatch) {
     const std::size_t size = std::min(kBatch, stream.size() - at);
     for (std::size_t i = 0; i < size; ++i) {
-      target.prepare(lane, i, keys.write(i, stream[at + i] & ~kSetBit));
+      const Access access = (stream[at + i] & kSetBit) != 0 ? Access::kWrite : Access::kRead;
+      target.prepare(lane, i, keys.write(i, stream[at + i] & ~kSetBit), access);
     }
     target.prepared(lane, size);
     char* reply = replies.data();
@@ -79,7 +79,7 @@ std::uint64_t wrong_values(Target& target, Lane& lane, const ItemShape& shape) {
   std::uint64_t wrong = 0;
   for (std::uint32_t number = 0; number < shape.items; ++number) {
     std::fill(found.begin(), found.end(), '\0');
-    target.prepare(lane, 0, keys.write(0, number));
+    target.prepare(lane, 0, keys.write(0, number), Access::kRead);
     target.prepared(lane, 1);
     const std::size_t bytes = target.get(lane, 0, found.data());
     if (bytes != wanted.size() || found != wanted) ++wrong;
@@ -98,7 +98,8 @@ RequestStream all_sets(std::uint32_t begin, std::uint32_t end) {
 template <typename Target>
 class ContenderOf : public Contender {
  public:
-  struct Place {
+  // No two in one cache line, nor in two that are fetched together.
+  struct alignas(128) Place {
     Target* target;
     typename Target::Lane lane;
   };
@@ -118,25 +119,25 @@ class ContenderOf : public Contender {
 
   Rate run(const std::vector<RequestStream>& streams) override {
     RC_CHECK(streams.size() <= places_.size());
-    std::vector<Rate> rates(streams.size());
+    std::vector<Lap> laps(streams.size());
     std::vector<std::thread> threads;
     std::atomic<std::size_t> ready{0};
-    const cpu_set_t cores = allowed_cores();
+    const Cores cores;
     for (std::size_t i = 0; i < streams.size(); ++i) {
       threads.emplace_back([&, i] {
-        pin_to(cores, i);
+        cores.pin_to(i);
         ++ready;
         while (ready.load() < streams.size()) std::this_thread::yield();
-        rates[i] = timed(places_[i], streams[i]);
+        laps[i] = timed(places_[i], streams[i]);
       });
     }
     for (std::thread& thread : threads) thread.join();
     Rate sum;
-    for (const Rate& rate : rates) {
-      sum.per_cpu_second += rate.per_cpu_second;
-      sum.per_second += rate.per_second;
-      sum.failures += rate.failures;
+    for (const Lap& lap : laps) {
+      sum.per_cpu_second += lap.rate.per_cpu_second;
+      sum.failures += lap.rate.failures;
     }
+    sum.together = together(laps);
     return sum;
   }
 
@@ -159,16 +160,14 @@ class ContenderOf : public Contender {
     }
     return failures + wrong_values(*begin->target, begin->lane, shape_);
   }
-  Rate timed(Place& place, const RequestStream& stream) {
-    const auto wall = std::chrono::steady_clock::now();
+  Lap timed(Place& place, const RequestStream& stream) {
+    Lap lap;
+    lap.begin = WallClock::now();
     const double cpu = thread_cpu_seconds();
-    Rate rate;
-    rate.failures = execute(*place.target, place.lane, shape_, stream);
-    const double used = thread_cpu_seconds() - cpu;
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - wall;
-    rate.per_cpu_second = static_cast<double>(stream.size()) / used;
-    rate.per_second = static_cast<double>(stream.size()) / passed.count();
-    return rate;
+    lap.rate.failures = execute(*place.target, place.lane, shape_, stream);
+    lap.rate.per_cpu_second = static_cast<double>(stream.size()) / (thread_cpu_seconds() - cpu);
+    lap.end = WallClock::now();
+    return lap;
   }
 
   const std::string_view name_;
@@ -204,6 +203,18 @@ class StoreContender final : public ContenderOf<StoreTarget> {
   std::vector<std::unique_ptr<StoreTarget>> targets_;
 };
 
+template <bool kLocks>
+class SharedArrayContender final : public ContenderOf<SharedArrayTarget<kLocks>> {
+ public:
+  SharedArrayContender(std::string_view name, const ItemShape& shape, unsigned threads)
+      : ContenderOf<SharedArrayTarget<kLocks>>(name, shape), target_(shape) {
+    for (unsigned i = 0; i < threads; ++i) this->places_.push_back({&target_, {}});
+  }
+
+ private:
+  SharedArrayTarget<kLocks> target_;
+};
+
 #if RC_BENCH_ROBIN_MAP
 
 template <typename Target>
@@ -231,6 +242,11 @@ void add_inline_map(const ItemShape& shape, unsigned threads, std::vector<std::u
 
 std::unique_ptr<Contender> make_store(const ItemShape& shape, const StoreSettings& settings) {
   return std::make_unique<StoreContender>("store", shape, settings, true);
+}
+
+std::unique_ptr<Contender> make_shared_array(const ItemShape& shape, unsigned threads, bool locks) {
+  if (locks) return std::make_unique<SharedArrayContender<true>>("array with locks", shape, threads);
+  return std::make_unique<SharedArrayContender<false>>("array", shape, threads);
 }
 
 std::unique_ptr<Contender> make_private_stores(const ItemShape& shape, const StoreSettings& settings) {

@@ -12,7 +12,7 @@ namespace ringcached::bench {
 
 struct Rate {
   double per_cpu_second = 0;  // summed over the threads: operations by the CPU time of the thread
-  double per_second = 0;
+  double together = 0;        // share of the time in which all threads ran; far from 1: not a test of sharing
   std::uint64_t failures = 0;  // keys that were missing, stores that were refused
 };
 
@@ -34,6 +34,8 @@ struct StoreSettings {
 
 // All threads on one store.
 std::unique_ptr<Contender> make_store(const ItemShape& shape, const StoreSettings& settings);
+// All threads on one array of such records; `locks`: sets lock (SharedArrayTarget).
+std::unique_ptr<Contender> make_shared_array(const ItemShape& shape, unsigned threads, bool locks);
 // Each thread on a store of its own.
 std::unique_ptr<Contender> make_private_stores(const ItemShape& shape, const StoreSettings& settings);
 // Each thread on a map of its own; the layouts of store_targets.h that can hold the shape. Empty without

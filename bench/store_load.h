@@ -38,6 +38,11 @@ class KeyWriter {
     const std::uint64_t words[] = {mix(number), number};
     std::memcpy(out, words, sizeof words);
   }
+  static std::uint64_t number_of(const char* key) {
+    std::uint64_t number;
+    std::memcpy(&number, key + sizeof number, sizeof number);
+    return number;
+  }
 };
 
 // As many requests as a worker plans ahead (server/batch.h).

@@ -2,7 +2,7 @@
 // before the first is executed. A target has
 //
 //   Lane           what one thread uses; made by lane(thread)
-//   prepare(lane, place, key)          a request of the batch is known
+//   prepare(lane, place, key, access)  a request of the batch is known
 //   prepared(lane, size)               all are
 //   get(lane, place, char* to)         copies the value out; its length, or 0 when the key is missing
 //   set(lane, place, value)            true when stored
@@ -14,14 +14,17 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "base/hash.h"
+#include "base/prefetch.h"
 #include "bench/store_load.h"
 #include "store/store.h"
 #include "store/store_read.h"
@@ -46,8 +49,8 @@ class StoreTarget {
   explicit StoreTarget(store::Store& items) : items_(items) {}
   Lane lane(store::StoreThread& thread) { return {&thread, {}}; }
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key) {
-    items_.prefetch(key, lane.keys[place]);
+  void prepare(Lane& lane, std::size_t place, std::string_view key, Access access) {
+    items_.prefetch(key, lane.keys[place], access);
   }
   void prepared(Lane& lane, std::size_t size) {
     items_.prefetch_items(size, [&](std::size_t i) -> store::Key& { return lane.keys[i]; });
@@ -68,6 +71,84 @@ class StoreTarget {
  private:
   static constexpr CacheTime kNow = 10;
   store::Store& items_;
+};
+
+// The same records in one plain array for all threads: how two threads scale on this machine when they share
+// lines and nothing else. A request touches the lines that one of the store does, a bucket and those of the
+// item, asked for as far ahead; an item's place is its number, there is nothing to find. A get loads, a set
+// stores. With kLocks a set takes a lock in its bucket and gives it back, the least that two writers need.
+template <bool kLocks>
+class SharedArrayTarget {
+  static constexpr double kItemsPerBucket = 7.5;  // as in the store's index
+  static constexpr std::uint64_t kNoVersion = ~std::uint64_t{0};
+  struct alignas(64) Bucket {
+    std::atomic<std::uint64_t> version{0};
+  };
+  struct Place {
+    Bucket* bucket = nullptr;
+    std::byte* item = nullptr;
+    Access access = Access::kRead;
+  };
+
+ public:
+  struct Lane {
+    std::array<Place, kBatch> places;
+  };
+
+  explicit SharedArrayTarget(const ItemShape& shape)
+      : value_offset_(store::kItemHeaderBytes + shape.key_bytes),
+        item_bytes_(round_up(value_offset_ + shape.value_bytes)),
+        buckets_(static_cast<std::size_t>(shape.items / kItemsPerBucket) + 1),
+        items_(item_bytes_ * shape.items) {}
+
+  void prepare(Lane& lane, std::size_t place, std::string_view key, Access access) {
+    Bucket* const bucket = &buckets_[hash_key(key, 0) % buckets_.size()];
+    prefetch_for(access, bucket);
+    lane.places[place] = {bucket, &items_[KeyWriter::number_of(key.data()) * item_bytes_], access};
+  }
+  void prepared(Lane& lane, std::size_t size) {
+    for (const Place& place : std::span(lane.places).first(size)) {
+      prefetch_for(place.access, place.item);
+      prefetch_for(place.access, place.item + sizeof(Bucket));
+    }
+  }
+  std::size_t get(Lane& lane, std::size_t place, char* to) {
+    const auto [bucket, item, access] = lane.places[place];
+    // Looked at twice, as a reader of the store does; what it says nobody waits for.
+    const bool valid = bucket->version.load(std::memory_order_acquire) != kNoVersion;
+    const std::size_t bytes = store::shared_load32(item);
+    store::copy_from_shared(to, item + value_offset_, bytes);
+    return valid && bucket->version.load(std::memory_order_acquire) != kNoVersion ? bytes : 0;
+  }
+  bool set(Lane& lane, std::size_t place, std::string_view value) {
+    const auto [bucket, item, access] = lane.places[place];
+    const std::uint64_t version = lock(*bucket);
+    store::shared_store32(item, static_cast<std::uint32_t>(value.size()));
+    store::copy_to_shared(item + value_offset_, value.data(), value.size());
+    bucket->version.store(version + 2, std::memory_order_release);
+    return true;
+  }
+
+ private:
+  static std::size_t round_up(std::size_t bytes) {
+    return (bytes + store::kGranuleBytes - 1) / store::kGranuleBytes * store::kGranuleBytes;
+  }
+  // The version, even.
+  static std::uint64_t lock(Bucket& bucket) {
+    std::uint64_t version = bucket.version.load(std::memory_order_relaxed);
+    if constexpr (kLocks) {
+      while ((version & 1) != 0 ||
+             !bucket.version.compare_exchange_weak(version, version | 1, std::memory_order_acquire,
+                                                   std::memory_order_relaxed)) {
+        version = bucket.version.load(std::memory_order_relaxed);
+      }
+    }
+    return version;
+  }
+
+  std::size_t value_offset_, item_bytes_;
+  std::vector<Bucket> buckets_;
+  std::vector<std::byte> items_;
 };
 
 #if RC_BENCH_ROBIN_MAP
@@ -107,7 +188,7 @@ class InlineMapTarget {
     std::array<std::size_t, kBatch> hashes;
   };
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+  void prepare(Lane& lane, std::size_t place, std::string_view key, Access) {
     lane.keys[place] = key;
     lane.hashes[place] = hash_key(key, 0);
   }
@@ -169,7 +250,7 @@ class RecordMapTarget {
     std::array<std::size_t, kBatch> hashes;
   };
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key) {
+  void prepare(Lane& lane, std::size_t place, std::string_view key, Access) {
     lane.keys[place] = key;
     lane.hashes[place] = hash_key(key, 0);
   }

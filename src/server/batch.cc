@@ -29,6 +29,15 @@ bool take_block(const Request& request, std::string_view& input) {
 
 using Line = protocol::HotLine;
 
+// What executing it does to the item.
+Access access_of(const protocol::Request& request) {
+  return protocol::is_retrieval(request.command) ? Access::kRead : Access::kWrite;
+}
+
+Access access_of(const protocol::MetaRequest& request) {
+  return request.command == protocol::MetaCommand::kGet ? Access::kRead : Access::kWrite;
+}
+
 // The first line, if it is a request and no plain get or set. parse_text() would look for a hot one, too, but
 // has more to say than is needed here.
 Line parse_line(std::string_view input, protocol::LineScan& scan, protocol::Request& request,
@@ -76,26 +85,27 @@ bool Batch::plan_one(WorkerContext& worker, std::string_view& input, protocol::L
     scan.searched = 0;
     next.is_plain_get = true;
     next.line_bytes = bytes;
-  } else if (const std::size_t set_bytes = protocol::parse_plain_set(input, next.request); set_bytes != 0) {
-    input.remove_prefix(set_bytes);
+    worker.store.prefetch(key, next.key, Access::kRead);
+    return true;
+  }
+  if (const std::size_t bytes = protocol::parse_plain_set(input, next.request); bytes != 0) {
+    input.remove_prefix(bytes);
     scan.searched = 0;
     if (!take_block(next.request, input)) return false;
     next.is_plain_get = false;
     next.meta = nullptr;
-    next.line_bytes = set_bytes;
-    key = next.request.key;
-  } else {
-    const std::size_t used = plan_other(input, scan);
-    if (used == 0) return false;
-    input.remove_prefix(used);
-    key = next.meta != nullptr ? next.meta->key() : next.request.key;
+    next.line_bytes = bytes;
+    worker.store.prefetch(next.request.key, next.key, Access::kWrite);
+    return true;
   }
-  worker.store.prefetch(key, next.key);
-  return true;
+  const std::size_t used = plan_other(worker, input, scan);
+  input.remove_prefix(used);
+  return used != 0;
 }
 
 // Takes no reference to what the loop of plan() holds in registers.
-[[gnu::noinline]] std::size_t Batch::plan_other(std::string_view input, protocol::LineScan& scan) {
+[[gnu::noinline]] std::size_t Batch::plan_other(WorkerContext& worker, std::string_view input,
+                                                protocol::LineScan& scan) {
   Planned& next = planned_[size_];
   protocol::MetaRequest& meta = metas_[size_];
   const std::size_t input_bytes = input.size();
@@ -106,6 +116,11 @@ bool Batch::plan_one(WorkerContext& worker, std::string_view& input, protocol::L
   next.is_plain_get = false;
   next.meta = line.is_meta ? &meta : nullptr;
   next.line_bytes = line.bytes;
+  if (line.is_meta) {
+    worker.store.prefetch(meta.key(), next.key, access_of(meta));
+  } else {
+    worker.store.prefetch(next.request.key, next.key, access_of(next.request));
+  }
   return input_bytes - input.size();
 }
 

@@ -48,8 +48,8 @@ class Batch {
 
  private:
   bool plan_one(WorkerContext& worker, std::string_view& input, protocol::LineScan& scan);
-  // The same of whatever is no plain get or set, without its key: the bytes to drop, 0 if there is none.
-  std::size_t plan_other(std::string_view input, protocol::LineScan& scan);
+  // The same of whatever is no plain get or set: the bytes to drop, 0 if there is none.
+  std::size_t plan_other(WorkerContext& worker, std::string_view input, protocol::LineScan& scan);
 
   std::array<Planned, kRequestsAllMax> planned_;
   // Apart, because they are large and most pipelines have none.

@@ -5,6 +5,15 @@
 #include "store/store_read.h"
 
 namespace ringcached::server {
+namespace {
+
+// What executing it does to the item.
+Access access_of(protocol::BinaryCommand command) {
+  const bool reads = command == protocol::BinaryCommand::kGet || command == protocol::BinaryCommand::kGetKey;
+  return reads ? Access::kRead : Access::kWrite;
+}
+
+}  // namespace
 
 void BinaryBatch::plan(WorkerContext& worker, std::string_view input, protocol::BinaryAccess access,
                        std::size_t requests_max) {
@@ -19,7 +28,7 @@ void BinaryBatch::plan(WorkerContext& worker, std::string_view input, protocol::
     if (input.size() < bytes) return;
     input.remove_prefix(bytes);
     next.request_bytes = parsed.consumed;
-    worker.store.prefetch(next.request.key, next.key);
+    worker.store.prefetch(next.request.key, next.key, access_of(next.request.command));
     ++size_;
   }
 }

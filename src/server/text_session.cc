@@ -255,6 +255,7 @@ TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
   std::size_t count = 0;
   std::size_t used = 0;
   bool line_ended = false;
+  const Access access = retrieval_.touch ? Access::kWrite : Access::kRead;
   while (count < keys.size() && !line_ended) {
     while (input[used] == ' ') ++used;
     const std::size_t end = std::min(input.find_first_of(" \n", used), input.size());
@@ -263,7 +264,7 @@ TextSession::Step TextSession::on_keys(Output& output, std::string_view input) {
     if (line_ended && key.ends_with('\r')) key.remove_suffix(1);
     used = line_ended ? end + 1 : end;
     if (key.empty()) continue;
-    worker_.store.prefetch(key, keys[count++]);
+    worker_.store.prefetch(key, keys[count++], access);
   }
   const std::span<const store::Key> group(keys.data(), count);
   worker_.store.prefetch_items(count, [&](std::size_t i) -> store::Key& { return keys[i]; });

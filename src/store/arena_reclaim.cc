@@ -64,8 +64,9 @@ bool Arena::Impl::evict_in(unsigned number) {
       evicted = chunk;
       return {.verdict = decision.verdict, .fingerprint = decision.fingerprint, .ghost = !decision.expired};
     };
+    const auto expect = [&](ChunkAddress chunk) { owner.expect_eviction(chunk); };
     for (unsigned tries = 0; !freed && tries < tries_max;) {
-      const S3Fifo::Eviction eviction = lane.evict(tries_max - tries, decide);
+      const S3Fifo::Eviction eviction = lane.evict(tries_max - tries, decide, expect);
       tries += eviction.tries;
       slab_class.stats.promoted += eviction.promoted;
       if (!eviction.evicted) return;

@@ -31,6 +31,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/prefetch.h"
 #include "base/spin_lock.h"
 #include "ringcached/status.h"
 #include "store/chunk.h"
@@ -223,12 +224,15 @@ class HashIndex {
   // kFound is not yet validated, kMissing is.
   Match probe(const Ticket& ticket, std::uint64_t hash, std::string_view key) const;
 
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&home_of(hash)); }
+  // The home bucket of an item that will be removed.
+  void prefetch(std::uint64_t hash) const { prefetch_to_write(&home_of(hash)); }
   // The three steps of asking for an item ahead, each once what the one before asked for has had time to
   // come. The home bucket;
-  void prefetch(std::uint64_t hash, Sighting& seen) const {
-    seen = {.bucket = &home_of(hash)};
-    __builtin_prefetch(seen.bucket);
+  void prefetch(std::uint64_t hash, Sighting& seen, Access access = Access::kRead) const {
+    seen.bucket = &home_of(hash);
+    seen.slot = nullptr;
+    seen.to_write = access == Access::kWrite ? seen.bucket : nullptr;
+    prefetch_for(access, seen.bucket);
   }
   // the item that probably has this hash: the first in the home bucket with its tag. True: there is none, but
   // the chain goes on; its next bucket was asked for, and prefetch_chained_item() is to follow,
@@ -240,7 +244,7 @@ class HashIndex {
     // Without a branch: which of the two it is no processor can predict.
     const std::byte* const chunk = item(slot_address(slot.load(std::memory_order_relaxed)));
     const auto* const next = reinterpret_cast<const std::byte*>(&overflow_[overflow_of(word)]);
-    prefetch_lines(matches.any() ? chunk : next);
+    prefetch_lines(matches.any() ? chunk : next, seen);
     seen.slot = matches.any() ? const_cast<std::atomic<std::uint64_t>*>(&slot) : nullptr;
     seen.version = static_cast<std::uint32_t>(word);
     seen.next_overflow = matches.any() ? 0 : overflow_of(word);
@@ -253,7 +257,7 @@ class HashIndex {
     const SlotMatches matches = match_tags(link, slot_tag(hash));
     if (matches.any()) {
       const std::atomic<std::uint64_t>& slot = link.slots[matches.first()];
-      prefetch_lines(item(slot_address(slot.load(std::memory_order_relaxed))));
+      prefetch_lines(item(slot_address(slot.load(std::memory_order_relaxed))), seen);
       seen.slot = const_cast<std::atomic<std::uint64_t>*>(&slot);
       return false;
     }
@@ -262,9 +266,15 @@ class HashIndex {
     // A link is followed only once it is known to have been one.
     const std::uint64_t word = seen.bucket->word.load(std::memory_order_relaxed);
     if (next == 0 || static_cast<std::uint32_t>(word) != seen.version) return false;
-    __builtin_prefetch(&overflow_[next]);
+    prefetch_for(seen.to_write != nullptr ? Access::kWrite : Access::kRead, &overflow_[next]);
     seen.next_overflow = next;
     return true;
+  }
+
+  // Right before the bucket is locked: another core that wants the item, too, may have taken it back since.
+  // So its lines come at the same time as the bucket, not after it.
+  static void prefetch_again(const Sighting& seen) {
+    if (seen.to_write != nullptr) prefetch_lines_to_write(seen.to_write);
   }
 
   // What a writer keeps of the things that all writers share, so that their lines are touched once in a while
@@ -342,9 +352,18 @@ class HashIndex {
   }
   std::byte* item(ChunkAddress address) const { return items_base_ + address * kGranuleBytes; }
   // Those of an item with its header and key.
-  static void prefetch_lines(const std::byte* at) {
+  static void prefetch_lines(const std::byte* at, Sighting& seen) {
+    if (seen.to_write != nullptr) {
+      seen.to_write = at;
+      prefetch_lines_to_write(at);
+      return;
+    }
     __builtin_prefetch(at);
     __builtin_prefetch(at + sizeof(Bucket));
+  }
+  static void prefetch_lines_to_write(const void* at) {
+    prefetch_to_write(at);
+    prefetch_to_write(static_cast<const std::byte*>(at) + sizeof(Bucket));
   }
   std::uint64_t hash_of_item(ChunkAddress address) const;
 
@@ -463,7 +482,7 @@ inline std::atomic<std::uint64_t>* LockedBucket::find(std::string_view key) cons
     for (; matches.any(); matches.drop_first()) {
       std::atomic<std::uint64_t>& slot = link.slot(matches.first());
       const ChunkAddress address = slot_address(slot.load(std::memory_order_relaxed));
-      __builtin_prefetch(index_.item(address) + sizeof(Bucket), 1);
+      prefetch_to_write(index_.item(address) + sizeof(Bucket));
       if (address != kNoChunk && has_key(index_.item(address), address, key)) return &slot;
     }
     OverflowBucket* const next = index_.next_of(link.word().load(std::memory_order_relaxed));

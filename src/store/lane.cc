@@ -19,6 +19,10 @@ static_assert(kPageBytes * kChunkBytesMax < std::uint64_t{1} << kReciprocalShift
 // Bytes of a free chunk that stay readable: link and state word.
 constexpr std::size_t kFreeChunkHead = kStateOffset + sizeof(std::uint32_t);
 
+// Of a chunk about to be evicted: with its first byte, the lines of an item's header and the start of its
+// key.
+constexpr std::size_t kShortHeadBytes = 40;
+
 // Dropping starts when more than half of the entries are stale, and so many on top, so that short queues are
 // left alone; or when parked chunks begin to matter. One block is looked at per so many changes: a pass over
 // n entries ends within n / 8 changes, before as many new stale ones have come.
@@ -263,7 +267,10 @@ Lane::EntryState Lane::look_at(std::uint32_t entry) const {
 void Lane::prefetch(std::uint32_t entry) const {
   const Place place = place_of_entry(entry);
   const LanePage& page = table_[place.slot];
-  if (page.page != kNoPage) __builtin_prefetch(pointer(page, place.chunk));
+  if (page.page == kNoPage) return;
+  const std::byte* const chunk = pointer(page, place.chunk);
+  __builtin_prefetch(chunk);
+  __builtin_prefetch(chunk + kShortHeadBytes);
 }
 
 // The entry has left the queues.

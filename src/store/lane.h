@@ -87,8 +87,10 @@ class Lane {
 
   // --- Queues.
   S3Fifo::Insertion publish(Chunk chunk, std::uint32_t fingerprint);
-  template <typename Decide>
-  S3Fifo::Eviction evict(unsigned tries_max, Decide&& decide);
+  // decide(chunk, generation, Queue) -> Candidate; expect(chunk) is called for an item that it will be asked
+  // about soon.
+  template <typename Decide, typename Expect>
+  S3Fifo::Eviction evict(unsigned tries_max, Decide&& decide, Expect&& expect);
   // A bounded step of dropping entries of items that are gone, when there are many; called once per change.
   void compact_if_due();
   // The same when chunks are wanted: until one is no longer parked, or a bounded number of steps was done.
@@ -104,6 +106,7 @@ class Lane {
 
  private:
   static constexpr unsigned kGenerations = 4;
+  static constexpr std::size_t kExpectAhead = 1;
   static constexpr unsigned kEntryGenerationBits = 2;
   static constexpr std::uint8_t kAllMarks = (1U << kGenerations) - 1;
   static_assert(kEntryGenerationBits <= kGenerationBits && kGenerations == 1U << kEntryGenerationBits);
@@ -158,11 +161,17 @@ class Lane {
   unsigned compact_credit_ = 0;
 };
 
-template <typename Decide>
-S3Fifo::Eviction Lane::evict(unsigned tries_max, Decide&& decide) {
+template <typename Decide, typename Expect>
+S3Fifo::Eviction Lane::evict(unsigned tries_max, Decide&& decide, Expect&& expect) {
   return policy_.evict(
       tries_max,
       [&](std::uint32_t entry, Queue queue) -> S3Fifo::Candidate {
+        std::uint32_t soon = 0;
+        const FifoQueue& from = queue == Queue::kSmall ? policy_.small() : policy_.main();
+        // Its own memory was asked for earlier and has come.
+        if (from.peek(kExpectAhead, soon) && look_at(soon) == EntryState::kItem) {
+          expect(address_of(place_of_entry(soon)));
+        }
         const EntryState state = look_at(entry);
         if (state != EntryState::kItem) {
           forget(entry, state);

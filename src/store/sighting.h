@@ -13,6 +13,7 @@ struct Bucket;
 struct Sighting {
   const Bucket* bucket = nullptr;              // the home bucket; null: not asked for
   std::atomic<std::uint64_t>* slot = nullptr;  // of an item with the tag of the key; null: none was seen
+  const void* to_write = nullptr;              // the lines asked for last, if they will be written
   std::uint32_t version = 0;                   // of the bucket when the slot was seen
   std::uint32_t next_overflow = 0;             // where the chain goes on that was not searched to its end
 };

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/prefetch.h"
 #include "ringcached/status.h"
 #include "store/arena.h"
 #include "store/sighting.h"
@@ -375,9 +376,8 @@ class Store {
   StoreThread& attach(unsigned node = 0);
 
   Key key(std::string_view bytes) const;
-  // As key(), and asks for the cache line where a read of it will start; worth it when several keys are
-  // known.
-  void prefetch(std::string_view bytes, Key& key) const;
+  // As key(), and asks for the cache line where the access will start; worth it when several keys are known.
+  void prefetch(std::string_view bytes, Key& key, Access access = Access::kRead) const;
   // The steps after that for keys that were all prefetched, at most 64 (key_of(0 .. count) -> Key&): asks for
   // their items and notes where they are, which saves whatever is done for them next the search.
   template <typename KeyOf>

@@ -180,10 +180,10 @@ void read_any(ReadContext& read, Place& place) {
 
 }  // namespace detail
 
-inline void Store::prefetch(std::string_view bytes, Key& key) const {
+inline void Store::prefetch(std::string_view bytes, Key& key, Access access) const {
   key.bytes = bytes;
   key.hash = hash_key(bytes, impl_->seed);
-  impl_->index->prefetch(key.hash, key.seen);
+  impl_->index->prefetch(key.hash, key.seen, access);
 }
 
 template <typename KeyOf>

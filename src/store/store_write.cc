@@ -236,6 +236,7 @@ void StoreCore::account_resized(Ledger& ledger, const Existing& old, const Draft
 // What put() does without memory of its own: refuses, or writes over the old item. False: neither.
 inline bool StoreCore::put_in_place(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
                                     std::string_view value, CacheTime time, StoreResult& verdict) {
+  HashIndex::prefetch_again(request.key.seen);
   LockedBucket bucket(*index, request.key.hash);
   const Existing existing = examine_at(bucket.find(request.key.bytes, request.key.seen), time);
   note_seen(thread, existing);

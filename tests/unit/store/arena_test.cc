@@ -83,6 +83,16 @@ TEST_SUITE("arena") {
     CHECK(stats.ghost_entries > 0);
   }
 
+  TEST_CASE("the owner knows of an eviction before it is asked for it") {
+    FakeOwner owner(pages(2), {{}});
+    Arena& arena = *owner.arenas[0];
+    const unsigned slab_class = owner.classes.class_for(200);
+    fill(owner, arena, slab_class);
+    for (std::size_t i = 0; i < 2000; ++i) REQUIRE(owner.store(arena, slab_class) != kNoChunk);
+    CHECK(owner.evicted > 2000);
+    CHECK(owner.announced * 10 >= owner.asked * 9);  // all but the first, and those at the start of a block
+  }
+
   TEST_CASE("an item that comes back while its ghost is remembered enters the main queue") {
     FakeOwner owner(pages(2), {{}});
     Arena& arena = *owner.arenas[0];

@@ -52,7 +52,7 @@ class Client {
                   CacheTime expiry = kNeverExpires) {
     StoreRequest request;
     request.mode = mode;
-    request.key = seen_ahead(key);
+    request.key = seen_ahead(key, Access::kWrite);
     request.cas_compare = cas;
     request.expiry = expiry;
     return store_.put(thread_, request, value, now);
@@ -64,7 +64,7 @@ class Client {
       value.resize(seen.value_bytes);
       return value.data();
     };
-    if (store_.read_plain(thread_, seen_ahead(key), now, place_plainly)) return true;
+    if (store_.read_plain(thread_, seen_ahead(key, Access::kRead), now, place_plainly)) return true;
     const auto place = [&](const ItemInfo& seen) {
       info = seen;
       value.resize(seen.value_bytes);
@@ -111,9 +111,9 @@ class Client {
 
  private:
   // As in a pipeline: from here until the key is used the other threads do what they like.
-  Key seen_ahead(const std::string& key) {
+  Key seen_ahead(const std::string& key, Access access) {
     Key seen;
-    store_.prefetch(key, seen);
+    store_.prefetch(key, seen, access);
     store_.prefetch_items(1, [&](std::size_t) -> Key& { return seen; });
     return seen;
   }

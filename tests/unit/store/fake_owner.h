@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "store/arena.h"
@@ -112,6 +113,7 @@ class FakeOwner final : public ItemOwner {
 
   Decision try_evict(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force) override {
     ++asked;
+    announced += expected.erase(chunk);
     const auto found = items.find(chunk);
     if (found == items.end()) return {};
     FakeItem& item = found->second;
@@ -131,6 +133,10 @@ class FakeOwner final : public ItemOwner {
             .fetched = gone.uses != 0,
             .idle_seconds = 7};
   }
+  void expect_eviction(ChunkAddress chunk) override {
+    CHECK(items.contains(chunk));
+    expected.insert(chunk);
+  }
   ChunkAddress head_of(ChunkAddress part) override {
     const auto found = head_of_part.find(part);
     return found == head_of_part.end() ? kNoChunk : found->second;
@@ -145,7 +151,8 @@ class FakeOwner final : public ItemOwner {
   std::map<ChunkAddress, ChunkAddress> head_of_part;
   std::map<std::uint64_t, std::uint64_t> claimed;  // byte ranges in use
   std::uint32_t next_number = 1;
-  std::size_t evicted = 0, asked = 0;
+  std::set<ChunkAddress> expected;
+  std::size_t evicted = 0, asked = 0, announced = 0;
   std::vector<std::uint32_t> evicted_numbers;  // in order
   bool busy = false;
   bool publishing = true;

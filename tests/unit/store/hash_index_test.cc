@@ -115,7 +115,7 @@ TEST_SUITE("hash index") {
     constexpr std::size_t kItems = 64;
     IndexFixture fixture(kItems, 1, false);
     const auto first_step = [&](std::size_t number, Sighting& seen) {
-      fixture.index->prefetch(fixture.hash(number), seen);
+      fixture.index->prefetch(fixture.hash(number), seen, Access::kWrite);
       return fixture.index->prefetch_item(fixture.hash(number), seen);
     };
     Sighting seen;
@@ -136,6 +136,9 @@ TEST_SUITE("hash index") {
       std::size_t links = 0;
       for (; goes_on; ++links) goes_on = fixture.index->prefetch_chained_item(fixture.hash(number), seen);
       CHECK((seen.slot != nullptr) == (number < kItems));
+      if (number < kItems) {
+        CHECK(seen.to_write == fixture.memory.get() + fixture.address(number) * kGranuleBytes);
+      }
       const std::size_t behind_home = number < kSlotsPerBucket ? 0 : number - kSlotsPerBucket;
       CHECK(links == (number < kSlotsPerBucket
                           ? 0
