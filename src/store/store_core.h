@@ -312,6 +312,7 @@ class StoreCore {
   bool count_in_place(Counting& counting, LockedBucket& bucket);
   bool count_rebuilt(Counting& counting);
   void push_limbo(ChunkAddress head);
+  Chunk allocate_elsewhere(ThreadState& thread, unsigned slab_class, Arena::Effort effort);
   Chunk allocate_anywhere(ThreadState& thread, unsigned slab_class);
   std::atomic<ChunkAddress> limbo_{kNoChunk};
   SpinLock flush_lock_;
