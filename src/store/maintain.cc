@@ -33,6 +33,7 @@ bool part(Maintenance which, MaintenanceObserver* observer, Work work) {
 void note_turn(ThreadState& thread) {
   thread.arena->end_turn();
   thread.purged_in_turn = false;
+  if (thread.core->memory_ahead) thread.core->memory_ahead->look();
 }
 
 bool move_pages(StoreCore& core, ThreadState& thread) {

@@ -10,6 +10,13 @@ namespace ringcached::store {
 // threads may use it meanwhile. False: errno says why (EINVAL: a kernel older than 5.14).
 bool populate_memory(std::byte* start, std::size_t bytes);
 
+// Memory that comes into use from its start on, up to `bytes_max`.
+struct GrowingMemory {
+  std::byte* start = nullptr;
+  std::size_t used_bytes = 0;
+  std::size_t bytes_max = 0;
+};
+
 class Mapping {
  public:
   static constexpr std::size_t kKernelPageBytes = 4096;

@@ -69,6 +69,7 @@ Status StoreCore::open() {
   auto created_index = HashIndex::create(index_options, base);
   if (!created_index) return created_index.status();
   index = std::move(created_index.value());
+  if (options.memory_ahead) memory_ahead.emplace(*pool, *index).start();
 
   states.resize(options.threads);
   balance.on.store(options.slab_reassign && options.slab_automove, std::memory_order_relaxed);
