@@ -67,6 +67,7 @@ store::Options store_options(const config::Config& config, const NodePlacement& 
   options.slab_automove = config.store.slab_automove != 0;
   options.slab_automove_ratio = config.store.slab_automove_ratio;
   options.slab_automove_window = config.store.slab_automove_window;
+  options.memory_ahead = true;
   return options;
 }
 

@@ -108,16 +108,19 @@ void Arena::Impl::free_local(ChunkAddress chunk, Leaving* leaving) {
   leaving->add(detach(lane, lane.place_of(chunk).slot));
 }
 
-void Arena::Impl::drain_remote(unsigned chunks_max, Leaving* leaving) {
+// Returns how many came back.
+unsigned Arena::Impl::drain_remote(unsigned chunks_max, Leaving* leaving) {
   for (unsigned i = 0; i < chunks_max; ++i) {
-    if (remote_taken == kNoChunk) {
-      if (remote.load(std::memory_order_relaxed) == kNoChunk) return;
-      remote_taken = remote.exchange(kNoChunk, std::memory_order_acquire);
+    ChunkAddress chunk = remote_taken.load(std::memory_order_relaxed);
+    if (chunk == kNoChunk) {
+      if (remote.load(std::memory_order_relaxed) == kNoChunk) return i;
+      chunk = remote.exchange(kNoChunk, std::memory_order_acquire);
     }
-    const ChunkAddress chunk = remote_taken;
-    remote_taken = chunk_link(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
+    remote_taken.store(chunk_link(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed),
+                       std::memory_order_relaxed);
     free_local(chunk, leaving);
   }
+  return chunks_max;
 }
 
 void Arena::Impl::recheck_limbo(Leaving* leaving) {
@@ -142,7 +145,7 @@ unsigned Arena::part() const {
   return impl_->options.part;
 }
 
-Chunk Arena::allocate(unsigned slab_class) {
+Chunk Arena::allocate(unsigned slab_class, Effort effort) {
   Impl& impl = *impl_;
   RC_CHECK(slab_class >= 1 && slab_class <= impl.classes.count());
   Impl::Leaving leaving(impl.pool);
@@ -164,10 +167,10 @@ Chunk Arena::allocate(unsigned slab_class) {
     // Tried without a page too: another thread may have given something back meanwhile.
     if (const Chunk chunk = impl.take(slab_class)) return chunk;
   }
-  const Chunk chunk = impl.allocate_under_pressure(slab_class, leaving);
+  const Chunk chunk = impl.allocate_under_pressure(slab_class, effort, leaving);
   impl.note_page_work();
   if (!chunk) {
-    ++impl.per_class[slab_class].stats.out_of_memory;
+    if (effort == Effort::kFull) ++impl.per_class[slab_class].stats.out_of_memory;
     impl.note_shortage(kPageBytes);
   }
   return chunk;
@@ -207,6 +210,19 @@ void Arena::free_remote(ChunkAddress chunk) {
                                                 std::memory_order_relaxed));
 }
 
+bool Arena::Impl::has_returned() const {
+  return remote_taken.load(std::memory_order_relaxed) != kNoChunk ||
+         remote.load(std::memory_order_relaxed) != kNoChunk;
+}
+
+bool Arena::take_returned(unsigned chunks_max) {
+  if (!impl_->has_returned()) return false;
+  Impl::Leaving leaving(impl_->pool);
+  const std::lock_guard guard(impl_->lock);
+  impl_->drain_remote(chunks_max, &leaving);
+  return impl_->has_returned();
+}
+
 Arena::PageStep Arena::give_page(unsigned slab_class, unsigned chunks_max) {
   Impl::Leaving to_pool(impl_->pool);
   const std::lock_guard guard(impl_->lock);
@@ -219,7 +235,10 @@ Arena::PageStep Arena::ask_for_page() {
   Impl::Leaving to_pool(impl_->pool);
   // The owner may be emptying a page, and be interrupted in that.
   const std::unique_lock guard(impl_->lock, std::try_to_lock);
-  if (guard && impl_->reserve_count != 0) return impl_->give_page(kAnyClass, kToPool, 0, to_pool);
+  if (guard && impl_->give_reserved(impl_->reserve_kept(), to_pool)) {
+    impl_->note_page_work();
+    return PageStep::kGone;
+  }
   return impl_->page_asked.exchange(true, std::memory_order_relaxed) ? PageStep::kUnderWay : PageStep::kGone;
 }
 
@@ -266,20 +285,21 @@ void Arena::visit_oldest(unsigned slab_class, Queue queue, Visitor visit, void* 
   }
 }
 
-bool Arena::visit_page(std::size_t page, Visitor visit, void* context) {
+std::size_t Arena::visit_page(std::size_t page, Visitor visit, void* context) {
   Impl& impl = *impl_;
   const std::lock_guard guard(impl.lock);
-  if (page >= impl.page_count) return false;
+  if (page >= impl.page_count) return 0;
   const ChunkAddress start = ChunkAddress{impl.pages[page]} * (kPageBytes / kGranuleBytes);
   Lane& lane = impl.lane_of(start);
   const std::uint32_t slot = lane.place_of(start).slot;
   const LanePage& visited = lane.page_at(slot);
-  for (std::uint32_t i = visited.first; i < visited.fresh && visited.used != 0; ++i) {
+  if (visited.used == 0) return 0;
+  for (std::uint32_t i = visited.first; i < visited.fresh; ++i) {
     const ChunkAddress chunk = lane.address_of({slot, i});
     const std::uint32_t state = chunk_state(impl.pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
     if (chunk_kind(state) == ChunkKind::kItem) visit(context, chunk, state);
   }
-  return true;
+  return visited.fresh - visited.first;
 }
 
 PageId Arena::page_at(std::size_t page) {

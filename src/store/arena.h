@@ -78,8 +78,10 @@ class Arena {
   // that failed, or with evict == false when memory is used up. Never waits; the work is bounded by a few
   // times kEvictionTries calls of try_evict. Where the class has nothing to evict it gets a page of the
   // reserve, which step_page() makes ready; when that is used up one is emptied at once, which is the work of
-  // a page's items. [any], so that a worker without memory can use another's.
-  Chunk allocate(unsigned slab_class);
+  // a page's items: with kShort only if those are at most kEmptyingStep, for who may ask another arena first.
+  // [any], so that a worker without memory can use another's.
+  enum class Effort : std::uint8_t { kShort, kFull };
+  Chunk allocate(unsigned slab_class, Effort effort = Effort::kFull);
   // Entries looked at before one is evicted whatever its counter says.
   static constexpr unsigned kEvictionTries = 64;
 
@@ -94,7 +96,8 @@ class Arena {
   // of a pinned item only when the pins are gone. [any] under the lock; not from within ItemOwner.
   void free_chunk(ChunkAddress chunk);
   // The same without the lock, from any thread and from within ItemOwner: pushes to a lock-free list that
-  // allocate() and others empty. Until then the chunk's state word stays as it is.
+  // take_returned(), allocate() and others empty, a few at a time: another thread may have freed millions
+  // (flush_all). Until then the chunk's state word stays as it is.
   void free_remote(ChunkAddress chunk);
 
   // Takes a page out of the arena and gives it to the pool; evicts what is in it (with evict == false only
@@ -112,7 +115,7 @@ class Arena {
     kGone,      // it has left
   };
   static constexpr unsigned kAnyClass = ~0U;
-  static constexpr unsigned kEmptyingStep = 512;
+  static constexpr unsigned kEmptyingStep = 256;
   PageStep give_page(unsigned slab_class, unsigned chunks_max = kEmptyingStep);
   // The same for who can wait: a page of the reserve goes to the pool at once, else the owner's step_page()
   // gives one (kUnderWay when that was asked for before). While turns() advances the owner does so. [any]
@@ -126,18 +129,24 @@ class Arena {
   // True if there is more to do. A page stays after all if it is found to hold something that cannot be
   // evicted now. [any]
   bool step_page();
-  // A turn of the owner ends: allocations may again look at so many chunks in passing. Called by the owner.
-  static constexpr unsigned kChunksPerTurn = 2048;
+  // A turn of the owner ends: allocations may again look at so many chunks in passing, of pages of this arena
+  // and, by take_credit(), of others. With a step of each kind of upkeep that is less than half a
+  // millisecond. Called by the owner.
+  static constexpr unsigned kChunksPerTurn = 768;
   void end_turn();
-  bool wants_page_step() const;  // step_page() has something to do; no lock, any thread
+  unsigned take_credit(unsigned chunks);  // how many of `chunks` may still be looked at. Called by the owner.
+  bool wants_page_step() const;           // step_page() has something to do; no lock, any thread
+  // Up to `chunks_max` of the chunks that came by free_remote() become free. True if there are more. [any]
+  static constexpr unsigned kReturnedStep = 512;
+  bool take_returned(unsigned chunks_max = kReturnedStep);
   // Takes a page of the pool for `slab_class`; false if there is none. [any]
   bool add_page(unsigned slab_class);
 
   // Calls visit(ChunkAddress, state word) for every chunk of kind kItem in the `page`-th page (0..pages()) of
-  // the arena; under the lock; the visitor must not call back into the arena, except free_remote. Returns
-  // false past the end. Pages change places when one leaves. [any]
+  // the arena; under the lock; the visitor must not call back into the arena, except free_remote. Returns how
+  // many chunks were looked at for that, 0 past the end. Pages change places when one leaves. [any]
   using Visitor = void (*)(void* context, ChunkAddress chunk, std::uint32_t state);
-  bool visit_page(std::size_t page, Visitor visit, void* context);
+  std::size_t visit_page(std::size_t page, Visitor visit, void* context);
   // Calls visit(context, chunk, state) for the item that is next in `queue` of the class, if one of the first
   // few entries is one. [any]
   void visit_oldest(unsigned slab_class, Queue queue, Visitor visit, void* context);

@@ -172,6 +172,10 @@ unsigned Arena::Impl::take_credit(unsigned chunks) {
   return taken;
 }
 
+unsigned Arena::take_credit(unsigned chunks) {
+  return impl_->take_credit(chunks);
+}
+
 void Arena::end_turn() {
   impl_->turns.store(impl_->turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   impl_->credit.store(kChunksPerTurn, std::memory_order_relaxed);

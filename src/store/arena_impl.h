@@ -49,6 +49,8 @@ struct Arena::Impl {
   // The page that is being emptied in steps.
   static constexpr unsigned kToReserve = ~0U;
   static constexpr unsigned kDepartureTries = 4;
+  static constexpr unsigned kReturnWaits = 16;  // steps
+  static constexpr unsigned kAtOnce = ~0U;      // instead of a number of chunks
   struct Departure {
     Lane* lane = nullptr;  // null: none
     std::uint32_t slot = 0;
@@ -57,6 +59,7 @@ struct Arena::Impl {
     unsigned to = kToPool;   // the class it will belong to
     bool by_itself = false;  // the class that evicts made it leave
     bool far_apart = false;  // see take_less_used_page()
+    unsigned waits = 0;      // steps in which nothing was left to do but wait for what others give back
   };
 
   // Pages that leave the arena under its lock and go to the pool after it (the pool may make a system call).
@@ -95,7 +98,8 @@ struct Arena::Impl {
   PageId detach(Lane& lane, std::uint32_t slot);
   bool give_back(Lane& lane, ChunkAddress chunk);
   void free_local(ChunkAddress chunk, Leaving* leaving);
-  void drain_remote(unsigned chunks_max, Leaving* leaving);
+  unsigned drain_remote(unsigned chunks_max, Leaving* leaving);
+  bool has_returned() const;  // without the lock, too
   void recheck_limbo(Leaving* leaving);
   ItemOwner::Decision ask_owner(ChunkAddress chunk, std::uint32_t generation, Queue queue, bool force);
   void count_eviction(SlabClass& slab_class, const ItemOwner::Decision& decision);
@@ -120,21 +124,23 @@ struct Arena::Impl {
   bool begin_leaving(unsigned slab_class, unsigned to);
   bool begin_leaving_of(unsigned slab_class, unsigned to, const double* worth_max = nullptr);
   PageStep step_leaving(unsigned chunks_max, Leaving& to_pool);
-  PageId finish_leaving();
+  PageId finish_leaving(std::uint32_t items_max);
   void arrive(const Departure& departed, PageId page, Leaving& to_pool);
   PageStep give_page(unsigned from, unsigned to, unsigned chunks_max, Leaving& to_pool);
   void step_page(Leaving& to_pool);
-  PageId page_at_once();
+  PageId page_at_once(Effort effort);
   void want_reserve();
   std::size_t reserve_size() const;
+  std::size_t reserve_kept() const;
+  bool give_reserved(std::size_t kept, Leaving& to_pool);
   void abandon_leaving();
   void note_page_work();
   void expect_evictions(const Lane& lane, std::uint32_t slot, std::uint32_t first);
   bool empty_part(ChunkAddress part);
-  unsigned victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded) const;
-  PageId take_page_of(unsigned slab_class);
-  PageId take_page();
-  Chunk allocate_under_pressure(unsigned slab_class, Leaving& leaving);
+  unsigned victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded, bool at_once) const;
+  PageId take_page_of(unsigned slab_class, std::uint32_t items_max);
+  PageId take_page(std::uint32_t items_max);
+  Chunk allocate_under_pressure(unsigned slab_class, Effort effort, Leaving& leaving);
 
   const Options options;
   PagePool& pool;
@@ -145,7 +151,7 @@ struct Arena::Impl {
   alignas(64) std::atomic<ChunkAddress> remote{kNoChunk};
 
   alignas(64) SpinLock lock;
-  ChunkAddress remote_taken = kNoChunk;  // the rest of a stack that was taken
+  std::atomic<ChunkAddress> remote_taken{kNoChunk};  // the rest of a stack that was taken
   ChunkAddress limbo_first = kNoChunk, limbo_last = kNoChunk;
   bool emptying = false;             // a page: enough work without compaction of queues
   std::size_t gained_in_window = 0;  // bytes; see BalanceSettings

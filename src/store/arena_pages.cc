@@ -74,6 +74,8 @@ bool Arena::Impl::empty_chunks(Lane& lane, std::uint32_t slot, std::uint32_t& fi
   const LanePage& page = lane.page_at(slot);
   const std::uint32_t end = first + std::min(chunks_max, page.fresh - first);
   const std::uint32_t start = first;
+  const unsigned returned_max = chunks_max == kAtOnce ? ~0U : kReturnedStep;
+  unsigned returned = 0;
   bool possible = true;
   emptying = true;
   for (; possible && first < end && page.used != 0; ++first) {
@@ -86,10 +88,10 @@ bool Arena::Impl::empty_chunks(Lane& lane, std::uint32_t slot, std::uint32_t& fi
       if (!possible) break;
       ++(decision.expired ? moves.reclaimed : moves.evicted);
       give_back(lane, chunk);
-      drain_remote(~0U, nullptr);  // its parts, which may lie in this page, too
+      returned += drain_remote(returned_max - returned, nullptr);  // its parts, which may lie here, too
     } else if (chunk_kind(state) == ChunkKind::kPart) {
       possible = empty_part(chunk);
-      drain_remote(~0U, nullptr);
+      returned += drain_remote(returned_max - returned, nullptr);
     }
   }
   emptying = false;
@@ -118,11 +120,11 @@ bool Arena::Impl::begin_leaving_of(unsigned number, unsigned to, const double* w
 }
 
 bool Arena::Impl::begin_leaving(unsigned number, unsigned to) {
-  drain_remote(~0U, nullptr);
+  drain_remote(kReturnedStep, nullptr);
   if (number != kAnyClass) return number <= classes.count() && begin_leaving_of(number, to);
   std::array<bool, SlabClasses::kClassesMax + 1> excluded{};
   for (unsigned tried = 0; tried < kVictimClasses; ++tried) {
-    const unsigned victim = victim_class(excluded);
+    const unsigned victim = victim_class(excluded, false);
     if (victim == kAnyClass) return false;
     if (begin_leaving_of(victim, to)) return true;
     excluded[victim] = true;
@@ -132,9 +134,12 @@ bool Arena::Impl::begin_leaving(unsigned number, unsigned to) {
 
 // A page that has left for what it left for.
 void Arena::Impl::arrive(const Departure& departed, PageId page, Leaving& to_pool) {
-  if (departed.to == kToReserve && reserve_count < kReserveMax) {
+  // A class that takes pages by itself may be what uses the reserve up: what it must keep comes first.
+  const bool missing = departed.by_itself && reserve_count < reserve_kept();
+  if ((missing || departed.to == kToReserve) && reserve_count < kReserveMax) {
     reserve[reserve_count++] = {page, departed.from};
     want_reserve();
+    if (missing) per_class[departed.to].bytes_to_look = 0;
     return;
   }
   if (departed.to == kToPool || departed.to == kToReserve || !attach(departed.to, page)) {
@@ -153,13 +158,15 @@ Arena::PageStep Arena::Impl::step_leaving(unsigned chunks_max, Leaving& to_pool)
   const Departure current = departure;
   Lane& lane = *current.lane;
   const LanePage& page = lane.page_at(current.slot);
-  drain_remote(~0U, nullptr);
+  drain_remote(kReturnedStep, nullptr);
   const bool possible = empty_chunks(lane, current.slot, departure.next, chunks_max);
   if (page.used == 0) {
     arrive(current, detach(lane, current.slot), to_pool);
     return PageStep::kGone;
   }
   if (possible && departure.next < page.fresh) return PageStep::kUnderWay;
+  // What is missing may be among what others have freed.
+  if (possible && has_returned() && ++departure.waits < kReturnWaits) return PageStep::kUnderWay;
   abandon_leaving();
   return PageStep::kNone;
 }
@@ -171,18 +178,24 @@ void Arena::Impl::abandon_leaving() {
 }
 
 Arena::PageStep Arena::Impl::give_page(unsigned from, unsigned to, unsigned chunks_max, Leaving& to_pool) {
-  if (to == kToPool && from == kAnyClass && reserve_count != 0) {
-    to_pool.add(reserve[--reserve_count].page);
-    return PageStep::kGone;
-  }
+  const bool from_reserve = to == kToPool && from == kAnyClass;
+  if (from_reserve && give_reserved(reserve_kept(), to_pool)) return PageStep::kGone;
   if (departure.lane != nullptr) return step_leaving(chunks_max, to_pool);
   // A page that stays after all has lost what could be evicted: the next attempt meets another.
   for (unsigned tried = 0; tried < kDepartureTries; ++tried) {
-    if (!begin_leaving(from, to)) return PageStep::kNone;
+    if (!begin_leaving(from, to)) break;
     const PageStep step = step_leaving(chunks_max, to_pool);
     if (step != PageStep::kNone) return step;
   }
-  return PageStep::kNone;
+  return from_reserve && give_reserved(0, to_pool) ? PageStep::kGone : PageStep::kNone;
+}
+
+// Not the last `kept`.
+bool Arena::Impl::give_reserved(std::size_t kept, Leaving& to_pool) {
+  if (reserve_count <= kept) return false;
+  to_pool.add(reserve[--reserve_count].page);
+  want_reserve();
+  return true;
 }
 
 // What is due between turns.
@@ -208,6 +221,11 @@ std::size_t Arena::Impl::reserve_size() const {
   return std::min((page_count + reserve_count) / kPagesPerReserved, kReserveMax);
 }
 
+// What others do not get, so that a class of this arena that needs a page at once finds one.
+std::size_t Arena::Impl::reserve_kept() const {
+  return (reserve_size() + 1) / 2;
+}
+
 // There is pressure.
 void Arena::Impl::want_reserve() {
   if (!options.evict || reserve_count >= reserve_size()) return;
@@ -228,12 +246,14 @@ bool Arena::Impl::empty_page(Lane& lane, std::uint32_t slot) {
     return false;
   }
   std::uint32_t first = lane.page_at(slot).first;
-  empty_chunks(lane, slot, first, ~0U);
+  empty_chunks(lane, slot, first, kAtOnce);
   return lane.page_at(slot).used == 0;
 }
 
-// Without an excluded class: kAnyClass when there is nothing to take.
-unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded) const {
+// Not an excluded class; kAnyClass when there is nothing to take. `at_once`: one whose pages are soon
+// emptied.
+unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesMax + 1>& excluded,
+                                   bool at_once) const {
   unsigned best = kAnyClass;
   double best_score = 0;
   for (unsigned number = 1; number <= classes.count(); ++number) {
@@ -246,6 +266,7 @@ unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesM
     constexpr double kFreeFirst = 1e12, kOnlyPage = 1e-6;
     double score = static_cast<double>(count) / (1 + std::max(slab_class.mean_worth, 0.0));
     if (count == 1) score *= kOnlyPage;
+    if (at_once) score /= 1 + static_cast<double>(classes.chunks_per_page(number)) / kEmptyingStep;
     if (free_pages != 0) score = kFreeFirst * static_cast<double>(free_pages);
     if (score <= best_score) continue;
     best = number;
@@ -254,14 +275,15 @@ unsigned Arena::Impl::victim_class(const std::array<bool, SlabClasses::kClassesM
   return best;
 }
 
-PageId Arena::Impl::take_page_of(unsigned number) {
+// Of no more than `items_max`.
+PageId Arena::Impl::take_page_of(unsigned number, std::uint32_t items_max) {
   SlabClass& slab_class = per_class[number];
   for (unsigned i = 0; i < slab_class.lane_count; ++i) {
     Lane& lane = *slab_class.lanes[i];
     for (unsigned tried = 0; tried < kVictimPages; ++tried) {
       const std::uint32_t slot = least_used_page(lane, nullptr);
       if (slot == ~0U) break;
-      if (!empty_page(lane, slot)) continue;
+      if (lane.page_at(slot).used > items_max || !empty_page(lane, slot)) continue;
       page_came_from = number;
       return detach(lane, slot);
     }
@@ -269,23 +291,25 @@ PageId Arena::Impl::take_page_of(unsigned number) {
   return kNoPage;
 }
 
-PageId Arena::Impl::take_page() {
+PageId Arena::Impl::take_page(std::uint32_t items_max) {
   std::array<bool, SlabClasses::kClassesMax + 1> excluded{};
   for (unsigned tried = 0; tried < kVictimClasses; ++tried) {
-    const unsigned victim = victim_class(excluded);
+    const unsigned victim = victim_class(excluded, true);
     if (victim == kAnyClass) return kNoPage;
-    const PageId page = take_page_of(victim);
+    const PageId page = take_page_of(victim, items_max);
     if (page != kNoPage) return page;
     excluded[victim] = true;
   }
   return kNoPage;
 }
 
-// The page that is leaving, whatever for; kNoPage if it stays.
-PageId Arena::Impl::finish_leaving() {
+// The page that is leaving, whatever for, if there are no more than `items_max` left in it; kNoPage if it
+// stays.
+PageId Arena::Impl::finish_leaving(std::uint32_t items_max) {
   Lane& lane = *departure.lane;
   const std::uint32_t slot = departure.slot;
-  empty_chunks(lane, slot, departure.next, ~0U);
+  if (lane.page_at(slot).used > items_max) return kNoPage;
+  empty_chunks(lane, slot, departure.next, kAtOnce);
   if (lane.page_at(slot).used != 0) {
     abandon_leaving();
     return kNoPage;
@@ -295,18 +319,19 @@ PageId Arena::Impl::finish_leaving() {
 }
 
 // A class has nothing that it could evict, and needs a page.
-PageId Arena::Impl::page_at_once() {
-  drain_remote(~0U, nullptr);
+PageId Arena::Impl::page_at_once(Effort effort) {
+  const std::uint32_t items_max = effort == Effort::kFull ? ~std::uint32_t{0} : kEmptyingStep;
+  drain_remote(kReturnedStep, nullptr);
   PageId page = kNoPage;
   if (reserve_count != 0) {
     const Emptied& emptied = reserve[--reserve_count];
     page_came_from = emptied.from;
     page = emptied.page;
   } else if (departure.lane != nullptr) {
-    page = finish_leaving();
+    page = finish_leaving(items_max);
   }
   want_reserve();
-  return page != kNoPage ? page : take_page();
+  return page != kNoPage ? page : take_page(items_max);
 }
 
 }  // namespace ringcached::store

@@ -88,7 +88,7 @@ bool Arena::Impl::evict_in(unsigned number) {
 }
 
 // The pool is used up. `leaving` takes a page that could not be made one of this class for want of heap.
-Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving) {
+Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Effort effort, Leaving& leaving) {
   // First what costs nobody an item: chunks set aside until the queues have forgotten them. A page given to a
   // class again can consist of these alone.
   SlabClass& wanted = per_class[slab_class];
@@ -107,14 +107,17 @@ Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Leaving& leaving
     if (const Chunk chunk = take(slab_class)) return chunk;
   }
   // Without eviction, too: another class may have a page without items.
-  const PageId page = page_at_once();
-  if (page != kNoPage && !attach(slab_class, page)) {
-    leaving.add(page);
-  } else if (page != kNoPage) {
-    note_move(slab_class);
-  }
-  // Emptying pages may also have freed chunks of this class without freeing a page.
-  if (const Chunk chunk = take(slab_class)) return chunk;
+  do {
+    const PageId page = page_at_once(effort);
+    if (page != kNoPage && !attach(slab_class, page)) {
+      leaving.add(page);
+    } else if (page != kNoPage) {
+      note_move(slab_class);
+    }
+    // Emptying pages may also have freed chunks of this class without freeing a page.
+    if (const Chunk chunk = take(slab_class)) return chunk;
+    // Before it fails, all that others have given back.
+  } while (drain_remote(kReturnedStep, nullptr) != 0);
   return take_parked();
 }
 

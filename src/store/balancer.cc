@@ -48,14 +48,13 @@ double Balancer::age_of(const ThreadState& thread, unsigned arena) const {
 
 // A thread that is at work empties its pages itself: its allocations need not wait for us then. Not one that
 // sleeps.
-Arena::PageStep Balancer::take_page_of(Arena& giver) {
+Arena::PageStep Balancer::take_page_of(ThreadState& thread, Arena& giver) {
   Seen& seen = seen_[giver.id()];
   const std::uint32_t turns = giver.turns();
   if (turns != std::exchange(seen.turns, turns)) seen.asked_in_turn = 0;
   if (++seen.asked_in_turn <= kAsksPerTurn) return giver.ask_for_page();
-  if (credit_ == 0) return Arena::PageStep::kUnderWay;
-  const unsigned chunks = std::min(credit_, kChunksPerAllocation);
-  credit_ -= chunks;
+  const unsigned chunks = thread.arena->take_credit(kChunksPerAllocation);
+  if (chunks == 0) return Arena::PageStep::kUnderWay;
   return giver.give_page(Arena::kAnyClass, chunks);
 }
 
@@ -78,14 +77,10 @@ void Balancer::before_allocation(ThreadState& thread) {
   const double age = age_of(thread, thread.id);
   const double wanted = age_max * core.balance.ratio.load(std::memory_order_relaxed);
   Arena::PageStep step = Arena::PageStep::kNone;
-  if (age < wanted) step = take_page_of(*core.arenas[oldest]);
+  if (age < wanted) step = take_page_of(thread, *core.arenas[oldest]);
   if (step == Arena::PageStep::kGone) thread.ledger.counters.pages_moved.add();
   thread.arena->hurry(step == Arena::PageStep::kUnderWay ||
                       (step == Arena::PageStep::kGone && age * kFarApart < wanted));
-}
-
-void Balancer::end_turn() {
-  credit_ = Arena::kChunksPerTurn;
 }
 
 }  // namespace ringcached::store

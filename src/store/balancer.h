@@ -21,8 +21,6 @@ class Balancer {
   void open(unsigned arenas_max) { seen_.resize(arenas_max); }
   // Called before memory is allocated; cheap unless the arena is short.
   void before_allocation(ThreadState& thread);
-  // A turn of the thread ends: its allocations may again empty so much of other arenas' pages.
-  void end_turn();
 
  private:
   struct Seen {
@@ -32,12 +30,11 @@ class Balancer {
     unsigned asked_in_turn = 0;
   };
   void look(ThreadState& thread, unsigned arenas);
-  Arena::PageStep take_page_of(Arena& giver);
+  Arena::PageStep take_page_of(ThreadState& thread, Arena& giver);
   double age_of(const ThreadState& thread, unsigned arena) const;
 
   std::vector<Seen> seen_;  // by arena
   double gained_in_period_ = 0;
-  unsigned credit_ = Arena::kChunksPerTurn;  // chunks
 };
 
 }  // namespace ringcached::store

@@ -1,28 +1,81 @@
 #include "store/fifo_queue.h"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 
 #include "base/assert.h"
+#include "store/mapping.h"
 
 namespace ringcached::store {
 
+// In the place of the first block of its memory, which begins at a multiple of its size.
+struct FifoBlocks::Slab {
+  static constexpr std::uint32_t kBlocks = kSlabBytes / FifoBlock::kBytes;
+  Mapping memory;
+  Slab* next = nullptr;  // of those with room
+  Slab* prev = nullptr;
+  FifoBlock* free = nullptr;  // a list
+  std::uint32_t fresh = 1;    // blocks from here on were never handed out
+  std::uint32_t used = 0;
+
+  bool full() const { return free == nullptr && fresh == kBlocks; }
+};
+
 FifoBlocks::~FifoBlocks() {
   RC_CHECK(in_use_ == 0);
-  while (kept_ != nullptr) ::operator delete(std::exchange(kept_, kept_->next));
+  if (spare_ != nullptr) give_back(*spare_);
+}
+
+FifoBlocks::Slab& FifoBlocks::slab_of(FifoBlock* block) {
+  static_assert(sizeof(Slab) <= FifoBlock::kBytes && std::has_single_bit(kSlabBytes));
+  return *reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(block) & ~(kSlabBytes - 1));
+}
+
+bool FifoBlocks::add_slab() {
+  Mapping memory;
+  if (!memory.map(kSlabBytes, kSlabBytes)) return false;
+  Slab& slab = *new (memory.start()) Slab;
+  slab.memory = std::move(memory);
+  ++touched_;
+  list(slab);
+  spare_ = &slab;
+  return true;
+}
+
+void FifoBlocks::list(Slab& slab) {
+  slab.prev = nullptr;
+  slab.next = std::exchange(roomy_, &slab);
+  if (slab.next != nullptr) slab.next->prev = &slab;
+}
+
+void FifoBlocks::unlist(Slab& slab) {
+  if (slab.next != nullptr) slab.next->prev = slab.prev;
+  (slab.prev != nullptr ? slab.prev->next : roomy_) = slab.next;
+}
+
+// Precondition: it is unused.
+void FifoBlocks::give_back(Slab& slab) {
+  unlist(slab);
+  if (spare_ == &slab) spare_ = nullptr;
+  touched_ -= slab.fresh;
+  const Mapping memory = std::move(slab.memory);  // the slab lies in it
 }
 
 FifoBlock* FifoBlocks::allocate() {
   if (in_use_ >= blocks_max_) return nullptr;
-  FifoBlock* block = kept_;
+  if (roomy_ == nullptr && !add_slab()) return nullptr;
+  Slab& slab = *roomy_;
+  if (spare_ == &slab) spare_ = nullptr;
+  FifoBlock* block = slab.free;
   if (block != nullptr) {
-    kept_ = block->next;
-    --kept_count_;
+    slab.free = block->next;
   } else {
-    void* memory = ::operator new(sizeof(FifoBlock), std::nothrow);
-    if (memory == nullptr) return nullptr;
-    block = new (memory) FifoBlock;
+    block = new (slab.memory.start() + slab.fresh++ * FifoBlock::kBytes) FifoBlock;
+    ++touched_;
   }
+  ++slab.used;
+  if (slab.full()) unlist(slab);
   ++in_use_;
   block->next = nullptr;
   block->count = 0;
@@ -31,12 +84,12 @@ FifoBlock* FifoBlocks::allocate() {
 
 void FifoBlocks::free(FifoBlock* block) {
   --in_use_;
-  if (kept_count_ == kKeptMax) {
-    ::operator delete(block);
-    return;
-  }
-  block->next = std::exchange(kept_, block);
-  ++kept_count_;
+  Slab& slab = slab_of(block);
+  if (slab.full()) list(slab);
+  block->next = std::exchange(slab.free, block);
+  if (--slab.used != 0) return;
+  if (spare_ != nullptr) return give_back(slab);
+  spare_ = &slab;
 }
 
 bool FifoQueue::push(std::uint32_t entry) {

@@ -20,8 +20,10 @@ struct FifoBlock {
 };
 static_assert(sizeof(FifoBlock) == FifoBlock::kBytes);
 
-// The blocks of an arena's queues. Keeps a few that were given back, so that a queue that breathes costs
-// nothing.
+// The blocks of an arena's queues, cut from slabs of memory of their own. A general heap collects what is
+// freed and gives it back to the kernel at a moment of its choosing: half a millisecond of one call, when the
+// queues of millions of items shrink. A slab goes back as soon as it is unused, but for one, so that a queue
+// that breathes costs nothing.
 class FifoBlocks {
  public:
   FifoBlocks() = default;
@@ -31,15 +33,25 @@ class FifoBlocks {
 
   FifoBlock* allocate();  // empty; nullptr when the heap has nothing
   void free(FifoBlock* block);
-  std::size_t bytes() const { return (in_use_ + kept_count_) * FifoBlock::kBytes; }
+  // Of the slabs, as far as they were ever touched.
+  std::size_t bytes() const { return touched_ * FifoBlock::kBytes; }
+  // Given back at a time, at most.
+  static constexpr std::size_t kSlabBytes = std::size_t{128} << 10;
 
   // For tests of exhausted memory: no block is handed out beyond so many.
   void set_blocks_max(std::size_t blocks) { blocks_max_ = blocks; }
 
  private:
-  static constexpr std::size_t kKeptMax = 32;
-  FifoBlock* kept_ = nullptr;
-  std::size_t kept_count_ = 0;
+  struct Slab;
+  static Slab& slab_of(FifoBlock* block);
+  bool add_slab();
+  void list(Slab& slab);
+  void unlist(Slab& slab);
+  void give_back(Slab& slab);
+
+  Slab* roomy_ = nullptr;  // those with a free block
+  Slab* spare_ = nullptr;  // one of them that is unused
+  std::size_t touched_ = 0;
   std::size_t in_use_ = 0;
   std::size_t blocks_max_ = ~std::size_t{0};
 };

@@ -14,9 +14,6 @@ constexpr std::size_t kEntriesPerBucket = 16;
 // bucket gets about 16 visits per capacity insertions, so practically none is left alone until outdated looks
 // young again.
 constexpr std::uint32_t kEpochs = 64;
-// Given back per call once a former table is of no use: bounds the time in the kernel to tens of
-// microseconds.
-constexpr std::size_t kShrinkBytes = std::size_t{256} << 10;
 
 // The bucket is chosen by the high bits.
 std::uint16_t tag_of(std::uint32_t fingerprint) {
@@ -89,22 +86,26 @@ void Ghost::insert(std::uint32_t fingerprint, std::size_t capacity) {
   capacity = std::clamp<std::size_t>(capacity, 1, ~std::uint32_t{0});
   const bool fits =
       capacity <= current_.capacity + current_.capacity / 8 && capacity >= current_.capacity / 2;
-  if (!fits && previous_.memory.bytes() == 0) resize(capacity);
+  const bool resizing = previous_.memory.bytes() != 0 || next_.memory.bytes() != 0;
+  if (!fits && !resizing && next_.create(capacity)) next_populated_ = 0;
+  if (next_.memory.bytes() != 0) {
+    next_populated_ = next_.memory.populate(next_populated_, kBytesPerCall);
+    if (next_populated_ == next_.memory.bytes()) resize();
+  }
   if (previous_left_ != 0) {
     --previous_left_;
   } else if (previous_.memory.bytes() != 0) {
     previous_.bucket_count = 0;
     previous_.filled = 0;
-    previous_.memory.shrink(kShrinkBytes);
+    previous_.memory.shrink(kBytesPerCall);
   }
   if (current_.bucket_count != 0) current_.insert(fingerprint);
 }
 
-void Ghost::resize(std::size_t capacity) {
-  Table table;
-  if (!table.create(capacity)) return;
-  previous_ = std::exchange(current_, std::move(table));
-  previous_left_ = std::min(previous_.capacity, capacity);
+void Ghost::resize() {
+  previous_ = std::exchange(current_, std::move(next_));
+  next_ = Table();
+  previous_left_ = std::min(previous_.capacity, current_.capacity);
 }
 
 bool Ghost::take(std::uint32_t fingerprint) {

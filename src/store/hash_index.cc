@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/node_memory.h"
+#include "store/mapping.h"
 
 namespace ringcached::store {
 namespace {
@@ -25,6 +26,12 @@ AnyBucket* reserve_buckets(std::size_t count, bool large_pages) {
   if (large_pages) madvise(at, bytes, MADV_HUGEPAGE);  // a wish: the figures of `stats` tell what it did
   return static_cast<AnyBucket*>(at);
 }
+
+std::size_t up_to_page(std::size_t bytes) {
+  return (bytes + Mapping::kKernelPageBytes - 1) / Mapping::kKernelPageBytes * Mapping::kKernelPageBytes;
+}
+
+constexpr std::size_t kPopulatedAtStartMax = std::size_t{64} << 20;
 
 // Overflow buckets that a writer takes from the common ones, or returns to them, at a time.
 constexpr unsigned kSpareBatch = 16;
@@ -61,6 +68,10 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
           interleave_over(index->overflow_, index->overflow_max_ * sizeof(OverflowBucket), options.nodes);
     }
   }
+  // They are used in no order: every request would fetch a page of its own. Not all of an index that was made
+  // large for later.
+  static_cast<void>(populate_memory(reinterpret_cast<std::byte*>(index->buckets_),
+                                    up_to_page(std::min(initial * sizeof(Bucket), kPopulatedAtStartMax))));
   index->publish_count(initial);
   return index;
 }

@@ -36,6 +36,7 @@
 #include "ringcached/status.h"
 #include "store/chunk.h"
 #include "store/item.h"
+#include "store/mapping.h"
 #include "store/shared_bytes.h"
 #include "store/sighting.h"
 
@@ -317,6 +318,16 @@ class HashIndex {
   std::size_t bucket_count() const { return bucket_count_.load(std::memory_order_acquire); }
   std::size_t bytes_used() const;  // touched at some time, overflow included
   // Those that lie with writers count, too.
+  // Any thread; no lock.
+  GrowingMemory bucket_memory() const {
+    return {reinterpret_cast<std::byte*>(buckets_),
+            bucket_count_.load(std::memory_order_relaxed) * sizeof(Bucket), buckets_max_ * sizeof(Bucket)};
+  }
+  GrowingMemory overflow_memory() const {
+    return {reinterpret_cast<std::byte*>(overflow_),
+            overflow_next_.load(std::memory_order_relaxed) * sizeof(OverflowBucket),
+            overflow_max_ * sizeof(OverflowBucket)};
+  }
   std::size_t overflow_buckets() const { return overflow_used_.load(std::memory_order_relaxed); }
 
  private:

@@ -8,13 +8,13 @@
 
 #include "base/assert.h"
 #include "base/node_memory.h"
+#include "store/mapping.h"
 
 namespace ringcached::store {
 namespace {
 
-// Newer than the headers of some systems; the values are ABI.
-constexpr int kMapHuge2Mb = 21 << 26;     // MAP_HUGE_2MB
-constexpr int kAdvicePopulateWrite = 23;  // MADV_POPULATE_WRITE: an error where touching would be SIGBUS
+// Newer than the headers of some systems; the value is ABI.
+constexpr int kMapHuge2Mb = 21 << 26;  // MAP_HUGE_2MB
 constexpr int kPlainFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
 
 bool map_here(std::byte* start, std::size_t bytes, int flags) {
@@ -41,7 +41,7 @@ Status take_huge_pages(std::byte* start, std::size_t bytes, std::optional<unsign
   } else {
     // Where the policy cannot be set, pages come from wherever there are some.
     if (node) static_cast<void>(bind_to_node(start, bytes, *node));
-    if (madvise(start, bytes, kAdvicePopulateWrite) != 0) taken = failure(bytes, where, errno);
+    if (!populate_memory(start, bytes)) taken = failure(bytes, where, errno);
   }
   // A mapping that was tried may have removed the former one even if it failed.
   if (!taken) RC_CHECK(map_here(start, bytes, MAP_NORESERVE));

@@ -32,14 +32,15 @@ bool part(Maintenance which, MaintenanceObserver* observer, Work work) {
 
 void note_turn(ThreadState& thread) {
   thread.arena->end_turn();
-  thread.balancer.end_turn();
   thread.purged_in_turn = false;
+  if (thread.core->memory_ahead) thread.core->memory_ahead->look();
 }
 
 bool move_pages(StoreCore& core, ThreadState& thread) {
   core.free_limbo(thread);
+  const bool returning = thread.arena->take_returned();
   const bool leaving = thread.arena->step_page();
-  return leaving || shrink(core, thread);
+  return leaving || shrink(core, thread) || returning;
 }
 
 }  // namespace

@@ -10,11 +10,17 @@
 namespace ringcached::store {
 namespace {
 
+constexpr int kAdvicePopulateWrite = 23;  // MADV_POPULATE_WRITE: newer than the headers of some systems; ABI
+
 std::size_t round_up(std::size_t bytes, std::size_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
 }  // namespace
+
+bool populate_memory(std::byte* start, std::size_t bytes) {
+  return madvise(start, bytes, kAdvicePopulateWrite) == 0;
+}
 
 bool Mapping::map(std::size_t bytes, std::size_t align) {
   RC_CHECK(start_ == nullptr && bytes != 0 && align >= kKernelPageBytes);
@@ -31,6 +37,13 @@ bool Mapping::map(std::size_t bytes, std::size_t align) {
   start_ = aligned;
   bytes_ = kept;
   return true;
+}
+
+std::size_t Mapping::populate(std::size_t from, std::size_t bytes) {
+  RC_CHECK(from <= bytes_ && from % kKernelPageBytes == 0);
+  const std::size_t piece = std::min(round_up(bytes, kKernelPageBytes), bytes_ - from);
+  if (piece != 0) static_cast<void>(populate_memory(start_ + from, piece));
+  return from + piece;
 }
 
 bool Mapping::shrink(std::size_t bytes) {

@@ -52,6 +52,7 @@ struct PagePool::State {
   std::size_t warm_count = 0;
   std::atomic<std::size_t> used{0};
   std::atomic<std::size_t> limit{0};
+  std::atomic<std::size_t> fresh_taken{0};
 
   static void push(PageId& list, PageId page, PageId* links) { links[page] = std::exchange(list, page); }
   static PageId pop(PageId& list, const PageId* links) { return std::exchange(list, links[list]); }
@@ -70,6 +71,7 @@ PageId PagePool::State::take(Part& part) {
     page = pop(part.cold, links);
   } else if (part.fresh < part.end) {
     page = part.fresh++;
+    fresh_taken.store(fresh_taken.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   if (page != kNoPage) ++part.used;
   return page;
@@ -212,6 +214,20 @@ PoolNodeStats PagePool::part_stats(unsigned part) const {
   const std::lock_guard guard(state_->lock);
   const Part& its = state_->parts[part];
   return {its.node, its.used, its.end - its.first, its.huge_pages};
+}
+
+GrowingMemory PagePool::part_memory(unsigned part) const {
+  const std::size_t free = pages_free();
+  const std::lock_guard guard(state_->lock);
+  const Part& its = state_->parts[part];
+  const std::size_t used = its.fresh - its.first, all = its.end - its.first;
+  // Explicit huge pages are all there.
+  const std::size_t most = its.huge_pages ? used : std::min(all, used + free);
+  return {page_address(its.first), used * kPageBytes, most * kPageBytes};
+}
+
+std::size_t PagePool::fresh_pages_taken() const {
+  return state_->fresh_taken.load(std::memory_order_relaxed);
 }
 
 std::pair<PageId, PageId> PagePool::known_pages(unsigned part) const {

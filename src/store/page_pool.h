@@ -14,6 +14,7 @@
 #include "base/spin_lock.h"
 #include "ringcached/status.h"
 #include "store/chunk.h"
+#include "store/mapping.h"
 
 namespace ringcached::store {
 
@@ -100,6 +101,10 @@ class PagePool {
   // The part of a node by the kernel's number; 0 for a node that has none.
   unsigned part_of_node(unsigned node) const;
   PoolNodeStats part_stats(unsigned part) const;
+  // Of the part, what was never used before beginning behind what was; as far as the limit allows.
+  GrowingMemory part_memory(unsigned part) const;
+  // Pages handed out for the first time, so far; no lock.
+  std::size_t fresh_pages_taken() const;
   // Calls visit(page) for the pages of a part that were ever handed out.
   template <typename Visit>
   void for_each_known_page(unsigned part, Visit&& visit) const {

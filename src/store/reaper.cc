@@ -38,7 +38,7 @@ constexpr std::size_t kPrefetchBatch = 16;
 // Epochs in use from which on every flush frees some; a step of that; and the epochs that are left to flushes
 // of other threads between preparing one and doing it.
 constexpr std::uint64_t kPurgeFrom = StoreCore::kEpochs / 2;
-constexpr std::size_t kPurgeStep = 1024;
+constexpr std::size_t kPurgeStep = 512;
 constexpr std::uint64_t kEpochsSpare = 8;
 
 void note(std::atomic<std::uint32_t>& earliest, CacheTime expiry) {
@@ -98,12 +98,10 @@ std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
   if (found_.capacity() < kChunksPerPageMax) found_.reserve(kChunksPerPageMax);
   const CacheTime noted = info.earliest_expiry.exchange(~CacheTime{0}, std::memory_order_acq_rel);
   Visit visit{*thread.core, now, found_};
-  thread.arena->visit_page(page_, &Visit::on_item, &visit);
+  const std::size_t chunks = thread.arena->visit_page(page_, &Visit::on_item, &visit);
   // Pages that left the arena meanwhile have others in their places.
   note(info.earliest_expiry, thread.arena->page_at(page_) == page ? visit.earliest : noted);
   const unsigned slab_class = info.slab_class.load(std::memory_order_relaxed);
-  const std::size_t chunks =
-      slab_class == PageInfo::kNoClass ? 1 : thread.core->classes.chunks_per_page(slab_class);
   thread.ledger.counters.reaper_checked.add(visit.items);
   if (slab_class != PageInfo::kNoClass) thread.ledger.classes[slab_class].reaper_checked.add(visit.items);
   return chunks / kLooksPerUnit + 1;
@@ -161,8 +159,7 @@ std::size_t Reaper::collect_dead(StoreCore& core, Arena& arena, std::size_t page
                                  std::vector<ChunkAddress>& found) {
   if (found.capacity() < kChunksPerPageMax) found.reserve(kChunksPerPageMax);
   Visit visit{core, core.latest_now.load(std::memory_order_relaxed), found};
-  arena.visit_page(page, &Visit::on_item, &visit);
-  return visit.items;
+  return arena.visit_page(page, &Visit::on_item, &visit);
 }
 
 std::uint64_t StoreCore::epochs_in_use() const {

@@ -32,7 +32,8 @@ class Reaper {
   std::uint64_t clean_epoch() const { return clean_epoch_.load(std::memory_order_acquire); }
 
   void raise_clean_epoch(std::uint64_t epoch);
-  // Appends the dead items of one page of `arena` to `found`. Returns how many items were looked at.
+  // Appends the dead items of one page of `arena` to `found`. Returns how many chunks were looked at, many of
+  // which may be no items (any more).
   static std::size_t collect_dead(StoreCore& core, Arena& arena, std::size_t page,
                                   std::vector<ChunkAddress>& found);
 

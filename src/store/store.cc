@@ -60,6 +60,7 @@ Status StoreCore::open() {
   auto created_index = HashIndex::create(index_options, base);
   if (!created_index) return created_index.status();
   index = std::move(created_index.value());
+  if (options.memory_ahead) memory_ahead.emplace(*pool, *index).start();
 
   states.resize(options.threads);
   balance.on.store(options.slab_reassign && options.slab_automove, std::memory_order_relaxed);
@@ -106,19 +107,30 @@ void StoreCore::unlink(Ledger& ledger, LockedBucket& bucket, const Existing& exi
   bucket.erase(*existing.slot, ledger.index);
 }
 
-// Own memory first; before giving up, anybody's, from the same node if possible.
-Chunk StoreCore::allocate_anywhere(ThreadState& thread, unsigned slab_class) {
-  if (Chunk chunk = thread.arena->allocate(slab_class)) return chunk;
+// Of the same node if possible.
+Chunk StoreCore::allocate_elsewhere(ThreadState& thread, unsigned slab_class, Arena::Effort effort) {
   for (const bool same_part : {true, false}) {
     for (unsigned id = 0; id < attached.load(std::memory_order_acquire); ++id) {
       if (id == thread.id || (arenas[id]->part() == thread.arena->part()) != same_part) continue;
-      if (Chunk chunk = arenas[id]->allocate(slab_class)) {
+      if (Chunk chunk = arenas[id]->allocate(slab_class, effort)) {
         thread.ledger.counters.page_steals.add();
         return chunk;
       }
     }
   }
   return {};
+}
+
+// Own memory first; before giving up, anybody's. A page of thousands of items is emptied at once only when no
+// arena has anything to be had for less.
+Chunk StoreCore::allocate_anywhere(ThreadState& thread, unsigned slab_class) {
+  using Effort = Arena::Effort;
+  if (attached.load(std::memory_order_acquire) > 1) {
+    if (Chunk chunk = thread.arena->allocate(slab_class, Effort::kShort)) return chunk;
+    if (Chunk chunk = allocate_elsewhere(thread, slab_class, Effort::kShort)) return chunk;
+  }
+  if (Chunk chunk = thread.arena->allocate(slab_class, Effort::kFull)) return chunk;
+  return allocate_elsewhere(thread, slab_class, Effort::kFull);
 }
 
 Chunk StoreCore::allocate(ThreadState& thread, unsigned slab_class) {

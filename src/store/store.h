@@ -53,6 +53,7 @@ struct Options {
   double slab_automove_ratio = 0.8;    // and these two are BalanceSettings::ratio
   unsigned slab_automove_window = 10;  // and window_percent
   std::uint64_t hash_seed = 0;         // 0: random
+  bool memory_ahead = false;           // a thread keeps memory ready for growth, see MemoryAhead
 };
 
 // memcached's size of an item (spec 2.3): 48 + 8 (with CAS) + key + 1 + (4 if flags) + value + 2. What

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "store/balancer.h"
 #include "store/hash_index.h"
 #include "store/item.h"
+#include "store/memory_ahead.h"
 #include "store/page_pool.h"
 #include "store/reaper.h"
 #include "store/slab_classes.h"
@@ -281,6 +283,7 @@ class StoreCore {
   std::unique_ptr<PagePool> pool;
   std::byte* base = nullptr;
   std::unique_ptr<HashIndex> index;
+  std::optional<MemoryAhead> memory_ahead;
   std::uint64_t seed = 0;
   // Flushes so far; its lowest bits are in every item. Items of other epochs are dead.
   std::atomic<std::uint64_t> epoch{0};
@@ -315,6 +318,7 @@ class StoreCore {
   bool count_in_place(Counting& counting, LockedBucket& bucket);
   bool count_rebuilt(Counting& counting);
   void push_limbo(ChunkAddress head);
+  Chunk allocate_elsewhere(ThreadState& thread, unsigned slab_class, Arena::Effort effort);
   Chunk allocate_anywhere(ThreadState& thread, unsigned slab_class);
   std::atomic<ChunkAddress> limbo_{kNoChunk};
   SpinLock flush_lock_;

@@ -9,6 +9,7 @@ from harness.patience import patient
 suite = tap.Suite()
 
 MIB = 1 << 20
+PAGE_BYTES = 256 << 10
 
 
 WORKERS = ["-t", "2"]
@@ -133,7 +134,8 @@ def resident_set(options):
             after, resident = connections[0].stats(), server.resident_kib() * 1024
             predicted = space.predicted_growth(before, after)
             assert int(after["page_bytes"]) <= limit * MIB, after["page_bytes"]
-            assert int(after["page_bytes"]) >= limit * MIB * 99 // 100, after["page_bytes"]
+            # A page may be on its way from one worker to the other.
+            assert int(after["page_bytes"]) >= limit * MIB - PAGE_BYTES, after["page_bytes"]
             error = resident - resident_before - predicted
             assert abs(error) <= max(predicted * 0.03, 2 * MIB), \
                 f"-m {limit}: grew by {resident - resident_before}, predicted {predicted}"

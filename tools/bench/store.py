@@ -1,23 +1,26 @@
 """What the store costs and holds: memory of items, waste of size classes, hits against exact policies, speed against
-a bare hash map, and how it scales. One table, each figure with its goal, in under five minutes."""
+a bare hash map, how it scales, and how long the turns of a server get while it works in the background. One table, each figure with its goal, in under five minutes."""
 
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 import types
 
 import traces
 from measure import Harness, progress
-from processes import BenchError, find_programs
-from store_rows import HEADS, cells, row, rows_of, verdict
+from processes import BenchError, find_programs, run_client
+from store_rows import HEADS, cells, judged, row, rows_of, verdict
 from tables import print_table
 
 # Bytes of key and value, and the most that an item of them may take.
 MEMORY_GOALS = {(16, 32): 90.0, (36, 224): 310.0, (44, 1030): 1.06 * (44 + 1030)}
 MEMORY_ITEMS = 1000000
 EVICTION_ACCESSES = 1000000
+PAUSES_BUCKETS = 20  # a power of 2; docs/performance.md has a run to 24
+PAUSES_SECONDS_MAX = 200
 
 
 def parse_arguments(arguments):
@@ -89,7 +92,22 @@ def speed(options):
     return sorted(rows, key=lambda entry: entry["group"])
 
 
-SOURCES = [("memory", memory), ("waste", waste), ("eviction", eviction), ("speed", speed)]
+def pauses(options):
+    """The longest turns of a server's workers while it grows, flushes, expires and moves pages."""
+    arguments = [program(options, "ringcached"), program(options, "bench", "load_generator"), "--buckets", str(PAUSES_BUCKETS)]
+    real_time = subprocess.run(["chrt", "-f", "1", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    if real_time:
+        arguments.append("--real-time")
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pauses.py")
+    lines = run_client([sys.executable, "-B", script, *arguments], PAUSES_SECONDS_MAX, core=None).splitlines()
+    rows = [{**judged(json.loads(line)), "group": "turns of a worker, CPU time"} for line in lines]
+    rows = [entry for entry in rows if entry["met"] is not None]
+    for entry in rows:
+        entry["detail"] = "with real-time priority" if real_time else "other processes may have interrupted it"
+    return rows
+
+
+SOURCES = [("memory", memory), ("waste", waste), ("eviction", eviction), ("speed", speed), ("pauses", pauses)]
 
 
 def measure(options):

@@ -316,6 +316,69 @@ TEST_SUITE("arena") {
     CHECK(owner.pool->pages_used() == arena.pages());
   }
 
+  TEST_CASE("what others have freed comes back in steps, however much it is") {
+    constexpr unsigned kClass = 1;
+    FakeOwner owner(pages(2), {{}});
+    Arena& arena = *owner.arenas[0];
+    fill(owner, arena, kClass);
+    while (!owner.items.empty()) owner.remove(owner.items.begin()->first, true);
+    const auto used = [&] { return arena.class_stats(kClass).chunks_used; };
+    std::size_t before = used();
+    REQUIRE(before > 8 * Arena::kReturnedStep);
+    const auto came_back = [&] {
+      const std::size_t last = std::exchange(before, used());
+      return last > before ? last - before : 0;
+    };
+    CHECK(arena.take_returned());
+    CHECK(used() == before - Arena::kReturnedStep);
+    before = used();
+    // Whatever else is asked for takes part of it only, too.
+    CHECK(arena.allocate(kClass));
+    CHECK(came_back() <= Arena::kReturnedStep);
+    arena.give_page(kClass);
+    CHECK(came_back() <= 2 * Arena::kReturnedStep);
+    arena.step_page();
+    CHECK(came_back() <= 2 * Arena::kReturnedStep);
+    while (arena.take_returned()) {
+    }
+    CHECK(used() == 1);
+  }
+
+  TEST_CASE("what is freed by others is found before an allocation fails") {
+    FakeOwner owner(pages(2), {{.evict = false}});
+    Arena& arena = *owner.arenas[0];
+    while (owner.store(arena, 1) != kNoChunk) {
+    }
+    while (!owner.items.empty()) owner.remove(owner.items.begin()->first, true);
+    CHECK(arena.allocate(77, Arena::Effort::kShort));
+  }
+
+  TEST_CASE("a page of many items is not emptied for who may ask elsewhere") {
+    FakeOwner owner(pages(2), {{}});
+    Arena& arena = *owner.arenas[0];
+    fill(owner, arena, 1);
+    owner.asked = 0;
+    CHECK_FALSE(arena.allocate(77, Arena::Effort::kShort));
+    CHECK(owner.asked == 0);
+    CHECK(arena.class_stats(77).out_of_memory == 0);
+    CHECK(arena.allocate(77));
+    CHECK(owner.asked > 4 * Arena::kEmptyingStep);
+  }
+
+  TEST_CASE("other arenas do not get the last page of the reserve") {
+    FakeOwner owner(pages(64), {{}});
+    Arena& arena = *owner.arenas[0];
+    fill(owner, arena, 30);
+    for (unsigned steps = 0; arena.step_page(); ++steps) REQUIRE(steps < 64);
+    CHECK(arena.pages() == 63);
+    CHECK(arena.ask_for_page() == Arena::PageStep::kGone);  // noted
+    CHECK(arena.pages() == 63);
+    CHECK(owner.pool->pages_free() == 0);
+    owner.asked = 0;
+    CHECK(arena.allocate(77, Arena::Effort::kShort));
+    CHECK(owner.asked == 0);
+  }
+
   TEST_CASE("give_page takes free memory first, then the class with the most pages") {
     FakeOwner owner(pages(12), {{}});
     Arena& arena = *owner.arenas[0];
@@ -370,7 +433,7 @@ TEST_SUITE("arena") {
       CHECK(static_cast<std::map<ChunkAddress, std::uint32_t>*>(context)->emplace(chunk, state).second);
     };
     std::size_t page = 0;
-    for (; arena.visit_page(page, visit, &seen); ++page) CHECK(arena.page_at(page) != kNoPage);
+    for (; arena.page_at(page) != kNoPage; ++page) arena.visit_page(page, visit, &seen);
     CHECK(page == arena.pages());
     CHECK(arena.page_at(page) == kNoPage);
     CHECK(seen.size() == owner.items.size());

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <deque>
 #include <random>
 #include <vector>
@@ -21,7 +22,38 @@ TEST_SUITE("fifo_queue") {
     for (std::uint32_t i = 0; i < kCount; ++i) wrong += queue.pop() != i;
     CHECK(wrong == 0);
     CHECK(queue.empty());
-    CHECK(blocks.bytes() <= 32 * FifoBlock::kBytes);
+    CHECK(blocks.bytes() <= FifoBlocks::kSlabBytes);
+  }
+
+  TEST_CASE("memory goes back in small pieces, wherever the blocks are that get free") {
+    for (const bool in_order : {true, false}) {
+      FifoBlocks blocks;
+      std::vector<FifoBlock*> taken;
+      for (unsigned i = 0; i < 2000; ++i) taken.push_back(blocks.allocate());
+      if (!in_order) std::shuffle(taken.begin(), taken.end(), std::mt19937(1));
+      std::size_t before = blocks.bytes(), most = 0;
+      CHECK(before >= 2000 * FifoBlock::kBytes);
+      for (FifoBlock* const block : taken) {
+        blocks.free(block);
+        most = std::max(most, before - blocks.bytes());
+        before = blocks.bytes();
+      }
+      CHECK(most == FifoBlocks::kSlabBytes);
+      CHECK(blocks.bytes() <= FifoBlocks::kSlabBytes);
+    }
+  }
+
+  TEST_CASE("a queue that breathes keeps its memory") {
+    FifoBlocks blocks;
+    FifoBlock* const first = blocks.allocate();
+    blocks.free(first);
+    const std::size_t bytes = blocks.bytes();
+    for (unsigned i = 0; i < 1000; ++i) {
+      FifoBlock* const again = blocks.allocate();
+      CHECK(again == first);
+      blocks.free(again);
+    }
+    CHECK(blocks.bytes() == bytes);
   }
 
   TEST_CASE("peeks ahead within a block only") {

@@ -1,6 +1,7 @@
 #include "store/ghost.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <cstdint>
 
@@ -82,6 +83,28 @@ TEST_SUITE("ghost") {
     for (std::uint32_t i = 0; i < 10'000; ++i) ghost.insert(fingerprint_of(next++), 100);
     CHECK(ghost.bytes() <= 4096);
     CHECK(ghost.entries() <= 140);
+  }
+
+  TEST_CASE("no memory of a large table is touched for the first time by what is inserted") {
+    Mapping probe;
+    REQUIRE(probe.map(Mapping::kKernelPageBytes));
+    if (!populate_memory(probe.start(), probe.bytes())) return;  // the kernel cannot
+    const auto faults = [] {
+      rusage usage{};
+      getrusage(RUSAGE_THREAD, &usage);
+      return usage.ru_minflt;
+    };
+    Ghost ghost;
+    constexpr std::uint32_t kCapacity = 1'000'000;  // 4 MB
+    std::uint32_t next = 0, calls = 0;
+    while (ghost.entries() == 0) {
+      ghost.insert(fingerprint_of(next++), kCapacity);
+      ++calls;
+    }
+    CHECK(calls >= kCapacity * 4 / Ghost::kBytesPerCall);
+    const auto before = faults();
+    for (std::uint32_t i = 0; i < 20'000; ++i) ghost.insert(fingerprint_of(next++), kCapacity);
+    CHECK(faults() - before < 50);
   }
 
   TEST_CASE("a capacity that changes all the time keeps a bounded memory") {

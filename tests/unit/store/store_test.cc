@@ -558,7 +558,7 @@ TEST_SUITE("store") {
     fill();
     CHECK(s.store->stats().page_bytes_used == std::size_t{8} << 20);
     CHECK(s.store->set_memory_limit(std::size_t{3} << 20));
-    for (unsigned i = 0; i < 30 && s.thread->maintain(s.now, 100); ++i) {
+    for (unsigned i = 0; i < 100 && s.thread->maintain(s.now, 100); ++i) {
     }
     CHECK(s.store->stats().page_bytes_used <= std::size_t{3} << 20);
     CHECK(s.store->set_memory_limit(std::size_t{16} << 20));

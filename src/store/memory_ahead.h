@@ -1,0 +1,56 @@
+// Puts memory behind the addresses that the store is about to grow into (pages for items, buckets of the
+// index), on a thread of its own. The kernel has to find and clear memory when it is touched first, and may
+// take milliseconds where memory is short, or where a hypervisor has to find it first; nobody's turn waits
+// for that.
+//
+// It keeps a little ahead of what is in use, far less than the thousandth part of a large cache. Where it
+// does not keep up, or the kernel cannot (before 5.14), the first touch gets memory as ever.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace ringcached::store {
+
+class HashIndex;
+class PagePool;
+
+class MemoryAhead {
+ public:
+  // Both must outlive it.
+  MemoryAhead(PagePool& pool, HashIndex& index);
+  ~MemoryAhead();
+  MemoryAhead(const MemoryAhead&) = delete;
+  MemoryAhead& operator=(const MemoryAhead&) = delete;
+
+  // Without a thread to be had nothing runs ahead.
+  void start();
+  // For whoever uses memory up, once per turn: a few loads; wakes the thread when there is something to do.
+  void look() {
+    if (started_ && behind() && !asked_.load(std::memory_order_relaxed)) wake();
+  }
+  // One piece of at most kPieceBytes; false: there is enough. What the thread does, one caller at a time.
+  static constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
+  bool step();
+
+ private:
+  bool behind() const;
+  void wake();
+  void run();
+  void await_use();
+
+  PagePool& pool_;
+  HashIndex& index_;
+  bool started_ = false;
+  std::vector<std::size_t>
+      populated_;  // bytes from the start of each range: the pool's parts, buckets, overflow
+  // What is in use when the next step is due.
+  std::atomic<std::size_t> pages_due_{1}, buckets_due_{0}, overflow_due_{0};
+  std::atomic<bool> asked_{false}, stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace ringcached::store

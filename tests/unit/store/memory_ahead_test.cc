@@ -1,0 +1,97 @@
+#include "store/memory_ahead.h"
+
+#include <doctest/doctest.h>
+#include <sys/mman.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "store/hash_index.h"
+#include "store/mapping.h"
+#include "store/page_pool.h"
+#include "store_fixture.h"
+
+using namespace ringcached::store;
+using ringcached::testing::StoreFixture;
+
+namespace {
+
+bool kernel_can() {
+  Mapping probe;
+  return probe.map(Mapping::kKernelPageBytes) && populate_memory(probe.start(), probe.bytes());
+}
+
+// Of what lies behind the used part, from its start on.
+std::size_t ready_bytes(const GrowingMemory& memory) {
+  constexpr std::size_t kPage = Mapping::kKernelPageBytes;
+  const std::size_t first = (memory.used_bytes + kPage - 1) / kPage * kPage;
+  std::size_t ready = 0;
+  unsigned char resident = 0;
+  while (first + ready < memory.bytes_max && mincore(memory.start + first + ready, kPage, &resident) == 0 &&
+         (resident & 1) != 0) {
+    ready += kPage;
+  }
+  return ready;
+}
+
+unsigned run(MemoryAhead& ahead) {
+  unsigned steps = 0;
+  while (ahead.step()) REQUIRE(++steps < 1000);
+  return steps;
+}
+
+TEST_SUITE("memory ahead") {
+  TEST_CASE("a little of what comes next is ready, in pieces, and not beyond the limit") {
+    if (!kernel_can()) return;
+    auto pool = std::move(PagePool::create({.limit_bytes = 16 * kPageBytes}).value());
+    HashIndexOptions options;
+    options.items_max = 10'000'000;
+    options.buckets_initial = 1 << 16;
+    auto index = std::move(HashIndex::create(options, pool->base()).value());
+    MemoryAhead ahead(*pool, *index);
+    CHECK(ready_bytes(index->bucket_memory()) == 0);
+    const unsigned steps = run(ahead);
+    const std::size_t buckets = ready_bytes(index->bucket_memory());
+    CHECK(buckets == (std::size_t{1} << 16) * 64 / 8);
+    CHECK(steps >= buckets / MemoryAhead::kPieceBytes);
+    CHECK(ready_bytes(index->overflow_memory()) > 0);
+    CHECK(ready_bytes(pool->part_memory(0)) == 0);  // nobody stores
+    REQUIRE(pool->acquire(0) != kNoPage);
+    CHECK(run(ahead) >= 8);
+    CHECK(ready_bytes(pool->part_memory(0)) == 8 * kPageBytes);
+    CHECK(run(ahead) == 0);
+    for (int i = 0; i < 12; ++i) pool->acquire(0);
+    run(ahead);
+    CHECK(ready_bytes(pool->part_memory(0)) == 3 * kPageBytes);
+    pool->set_limit(32 * kPageBytes);
+    run(ahead);
+    CHECK(ready_bytes(pool->part_memory(0)) == 8 * kPageBytes);
+  }
+
+  TEST_CASE("the buckets of a new index are there") {
+    if (!kernel_can()) return;
+    std::vector<std::byte> items(64);
+    HashIndexOptions options;
+    options.items_max = 1'000'000;
+    options.buckets_initial = 1 << 14;
+    auto index = std::move(HashIndex::create(options, items.data()).value());
+    GrowingMemory memory = index->bucket_memory();
+    const std::size_t used = std::exchange(memory.used_bytes, 0);
+    CHECK(ready_bytes(memory) == used);
+  }
+
+  TEST_CASE("the thread of a store keeps ahead while it grows, and ends with it") {
+    Options options = StoreFixture::default_options();
+    options.memory_ahead = true;
+    StoreFixture s(options);
+    for (unsigned i = 0; i < 100'000; ++i) {
+      s.set(std::to_string(i), "v");
+      if (i % 16 == 0) s.thread->end_turn();
+    }
+    for (unsigned i = 0; i < 100'000; i += 1000) CHECK(s.get(std::to_string(i)) == "v");
+  }
+}
+
+}  // namespace
