@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 
+#include "bench/cores.h"
 #include "bench/load_engine.h"
 #include "bench/load_options.h"
 #include "bench/load_report.h"
@@ -98,6 +99,10 @@ int run(int argc, char** argv) {
   LoadOptions options;
   int exit_status = 0;
   if (!parse_load_options(argc, argv, options, exit_status)) return exit_status;
+  if (options.line_round_trip) {
+    std::printf("%.0f\n", line_round_trip_ns());
+    return 0;
+  }
   prepare_process(options);
   LoadEngine engine(options);
   const Status status = engine.open();

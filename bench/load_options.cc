@@ -79,6 +79,8 @@ void declare_run(CLI::App& app, LoadOptions& options) {
   app.add_option("--rate", options.rate, "operations per second sent whatever comes back (open loop)")
       ->check(CLI::Range(0.0, 1e8));
   app.add_flag("--poisson", options.poisson, "with --rate: random instead of equal gaps");
+  app.add_flag("--line-round-trip", options.line_round_trip,
+               "only say how many ns a cache line takes between the first two cores and back");
   app.add_option("--idle", options.idle_connections,
                  "open N connections, one get each; hold until stdin ends")
       ->check(CLI::Range(1, 60000));

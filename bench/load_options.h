@@ -29,6 +29,7 @@ struct LoadOptions {
 
   bool preload = false;  // set every key once before measuring
   bool preload_only = false;
+  bool line_round_trip = false;
   bool verify = false;       // check each value a get returns
   bool fill_misses = false;  // a miss is followed by a set of that key, as a cache's user does
 

@@ -76,6 +76,11 @@ class Harness:
                    "--value-bytes", str(value_bytes), "--keys", str(keys or self.keys(value_bytes)), *arguments]
         return json.loads(run_client(command, timeout_s))
 
+    def cores_apart_ns(self):
+        """A cache line's way from the server's core to the load's and back: what requests cost depends on it, and
+        virtual cores change their places."""
+        return float(run_client([self.generator, "--line-round-trip"], 30, core=None))
+
     def prepare(self, server, value_bytes):
         """Sets all keys, then reads some and compares every byte."""
         if server.name == "null":
@@ -188,7 +193,8 @@ class Harness:
                         if not self.serves(server, workload):
                             continue
                         measure = self.memtier_round if workload.memtier else self.load_round
-                        result = measure(server, workload)
+                        apart_ns = self.cores_apart_ns()
+                        result = measure(server, workload) | {"cores_apart_ns": apart_ns}
                         rounds.setdefault((workload.name, server.name), []).append(result)
                         progress(f"round {number + 1}/{self.options.rounds} {workload.name:12} {server.name:11}"
                                  f"{result['operations_per_second']:12,.0f} op/s{result['server_cpu_us']:9.3f} us/op")

@@ -27,10 +27,11 @@ def print_workloads(report):
             figures = entry["servers"][name]
             rows.append([entry["workload"], name, f"{figures['operations_per_second']:,.0f}",
                          f"{figures['server_cpu_us']:.3f}", f"{figures['p50_us']:.0f}", f"{figures['p99_us']:.0f}",
-                         f"{figures['p99.9_us']:.0f}", times(figures, "memcached"), times(figures, "null")])
-    print("\nmedians of the rounds; ratios are of operations per CPU second, more is better")
+                         f"{figures['p99.9_us']:.0f}", times(figures, "memcached"), times(figures, "null"), f"{figures['cores_apart_ns']:.0f}"])
+    print("\nmedians of the rounds; ratios are of operations per CPU second, more is better; cores apart: a cache "
+          "line's round trip between the server's and the load's")
     print_table(["workload", "server", "op/s", "CPU us/op", "p50 us", "p99 us", "p99.9 us",
-                 "to memcached", "to null"], rows)
+                 "to memcached", "to null", "cores apart ns"], rows)
 
 
 OPEN_LOOP_HEADS = ["workload", "server", "offered/s", "answered/s", "CPU us/op", "p50 us", "p99 us", "p99.9 us"]
