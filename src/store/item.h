@@ -5,10 +5,12 @@
 //   value_bytes 4
 //               24 next 8 | 32 [client flags 4] key, first bytes of the value to the end of the chunk
 //   part        0 next 8 | 8 head 8                                    | 16 state 4 | 20 bytes in this part 4
-//   | 24 ...
+//               24 ahead 8 | 32 ...
 //
 // 16 bytes of key and 32 of value fill 68 bytes of a 72-byte chunk. A head and all parts but the last fill a
 // chunk of kChunkBytesMax; `next` and `head` are chunk addresses. A key never moves while its item lives.
+// `ahead` is where the part kPartsAhead further on was when the chain was made, 0 for the last ones: whoever
+// goes along the chain asks for its line. It may be out of date and is never followed.
 //
 // Who writes: the filler before the item is linked, afterwards the holder of the bucket lock. Readers look
 // without a lock (shared_bytes.h) and believe nothing before the bucket's version has not changed.
@@ -35,7 +37,9 @@ inline constexpr std::size_t kChainHeaderBytes = 32;
 inline constexpr std::size_t kPartNextOffset = 0;
 inline constexpr std::size_t kPartHeadOffset = 8;
 inline constexpr std::size_t kPartUsedOffset = 20;
-inline constexpr std::size_t kPartHeaderBytes = 24;
+inline constexpr std::size_t kPartAheadOffset = 24;
+inline constexpr std::size_t kPartHeaderBytes = 32;
+inline constexpr unsigned kPartsAhead = 4;
 inline constexpr std::size_t kClientFlagsBytes = 4;
 inline constexpr std::size_t kKeyBytesMax = 250;
 static_assert(kItemHeaderBytes == kStateOffset + sizeof(std::uint32_t));

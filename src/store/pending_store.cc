@@ -7,6 +7,7 @@
 #include "store/store_core.h"
 
 namespace ringcached::store {
+
 namespace {
 
 // Lent to whoever begins a value, if it is that large.
@@ -29,6 +30,8 @@ PendingStore& PendingStore::operator=(PendingStore&& other) noexcept {
   value_bytes_ = other.value_bytes_;
   write_ = std::exchange(other.write_, {});
   last_ = std::exchange(other.last_, kNoChunk);
+  latest_ = other.latest_;
+  parts_ = other.parts_;
   remaining_ = std::exchange(other.remaining_, 0);
   without_chunk_ = std::exchange(other.without_chunk_, 0);
   return *this;
@@ -50,19 +53,23 @@ void PendingStore::discard() {
 
 // One more chunk at the end of the chain, as large as needed for what has none yet.
 bool PendingStore::add_part() {
+  static_assert(std::tuple_size_v<decltype(latest_)> == kPartsAhead);
   StoreCore& core = *thread_->core;
   const std::size_t used = std::min(without_chunk_, kChunkBytesMax - kPartHeaderBytes);
   const Chunk part = core.allocate(*thread_, core.classes.class_for(kPartHeaderBytes + used));
   if (!part) return false;
   std::byte* chunk = core.item(part.address);
   shared_store64(chunk + kPartNextOffset, kNoChunk);
+  shared_store64(chunk + kPartAheadOffset, kNoChunk);
   shared_store64(chunk + kPartHeadOffset, head_.address);
   shared_store32(chunk + kPartUsedOffset, static_cast<std::uint32_t>(used));
   chunk_state(chunk).store(static_cast<std::uint32_t>(ChunkKind::kPart) | part.generation << kGenerationShift,
                            std::memory_order_release);
   const std::size_t link = last_ == head_.address ? kChainNextOffset : kPartNextOffset;
   shared_store64(core.item(last_) + link, part.address);
-  last_ = part.address;
+  ChunkAddress& earlier = latest_[parts_++ % kPartsAhead];
+  if (parts_ > kPartsAhead) shared_store64(core.item(earlier) + kPartAheadOffset, part.address);
+  earlier = last_ = part.address;
   without_chunk_ -= used;
   return true;
 }
@@ -167,6 +174,7 @@ StoreResult StoreCore::begin(ThreadState& thread, const StoreRequest& request, s
   pending.write_ = {draft.chunk.address, static_cast<std::uint32_t>(offset),
                     static_cast<std::uint32_t>(limit)};
   pending.last_ = draft.chunk.address;
+  pending.parts_ = 0;
   pending.remaining_ = value_bytes;
   pending.without_chunk_ = value_bytes - (limit - offset);
   return StoreResult::kStored;

@@ -151,11 +151,8 @@ void StoreCore::free_chunk(ThreadState* thread, ChunkAddress chunk) {
 }
 
 void StoreCore::free_parts(ThreadState* thread, ChunkAddress first) {
-  for (ChunkAddress part = first; part != kNoChunk;) {
-    const ChunkAddress next = shared_load64(item(part) + kPartNextOffset);
-    free_chunk(thread, part);
-    part = next;
-  }
+  PartWalk parts(*this, first);
+  for (ChunkAddress part = parts.next(); part != kNoChunk; part = parts.next()) free_chunk(thread, part);
 }
 
 void StoreCore::note_expiry(ChunkAddress address, CacheTime expiry) {

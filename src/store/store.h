@@ -7,6 +7,7 @@
 // `now`; the store never reads a clock.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -174,7 +175,9 @@ class PendingStore {
   bool chained_ = false;
   std::uint32_t client_flags_ = 0, value_bytes_ = 0;
   Cursor write_;
-  ChunkAddress last_ = kNoChunk;   // of the chain; behind write_'s if there is room reserved ahead
+  ChunkAddress last_ = kNoChunk;          // of the chain; behind write_'s if there is room reserved ahead
+  std::array<ChunkAddress, 4> latest_{};  // parts, in a circle
+  unsigned parts_ = 0;
   std::size_t remaining_ = 0;      // bytes not yet written
   std::size_t without_chunk_ = 0;  // of those, bytes no chunk was reserved for
 };

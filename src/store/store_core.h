@@ -362,6 +362,26 @@ struct Store::Impl : StoreCore {
 
 struct StoreThread::Impl : ThreadState {};
 
+// The parts of a chain, one after the other. Each is known only from the one before, whose line is seldom at
+// hand, so those some steps on are asked for.
+class PartWalk {
+ public:
+  PartWalk(const StoreCore& core, ChunkAddress first) : core_(core), part_(first) {}
+  // kNoChunk behind the last. The part may be given back before the next call.
+  ChunkAddress next() {
+    const ChunkAddress part = part_;
+    if (part == kNoChunk) return part;
+    const std::byte* const chunk = core_.item(part);
+    part_ = shared_load64(chunk + kPartNextOffset);
+    __builtin_prefetch(core_.item(shared_load64(chunk + kPartAheadOffset)));
+    return part;
+  }
+
+ private:
+  const StoreCore& core_;
+  ChunkAddress part_;
+};
+
 // Visits the pieces of a value that cannot change: pinned, or under the lock, or not linked yet.
 template <typename Visit>
 void visit_value(const StoreCore& core, const std::byte* head, const ItemHeader& header, Visit&& visit) {
@@ -370,11 +390,10 @@ void visit_value(const StoreCore& core, const std::byte* head, const ItemHeader&
   };
   visit(span(head + header.value_offset(), header.head_value_bytes()));
   if (!header.chained()) return;
-  ChunkAddress part = shared_load64(head + kChainNextOffset);
-  while (part != kNoChunk) {
+  PartWalk parts(core, shared_load64(head + kChainNextOffset));
+  for (ChunkAddress part = parts.next(); part != kNoChunk; part = parts.next()) {
     const std::byte* chunk = core.item(part);
     visit(span(chunk + kPartHeaderBytes, shared_load32(chunk + kPartUsedOffset)));
-    part = shared_load64(chunk + kPartNextOffset);
   }
 }
 
