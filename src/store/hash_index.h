@@ -272,6 +272,20 @@ class HashIndex {
     return true;
   }
 
+  // Then, of what is to be read: the lines of a longer value behind those, as far as they do not come by
+  // themselves once the first ones are read. False: there are none.
+  bool prefetch_value(const Sighting& seen) const {
+    if (seen.slot == nullptr || seen.to_write != nullptr) return false;
+    const ChunkAddress address = slot_address(seen.slot->load(std::memory_order_relaxed));
+    if (address == kNoChunk) return false;
+    constexpr std::size_t kAskedFor = 2 * sizeof(Bucket), kAheadMax = 8 * sizeof(Bucket);
+    const std::byte* const chunk = item(address);
+    const std::size_t end = kItemHeaderBytes + (shared_load32(chunk + kStateOffset) >> kValueBytesShift);
+    for (std::size_t at = kAskedFor; at < std::min(end, kAheadMax); at += sizeof(Bucket)) {
+      __builtin_prefetch(chunk + at);
+    }
+    return end > kAskedFor;
+  }
   // Right before the bucket is locked: another core that wants the item, too, may have taken it back since.
   // So its lines come at the same time as the bucket, not after it.
   static void prefetch_again(const Sighting& seen) {

@@ -200,6 +200,9 @@ void Store::prefetch_items(std::size_t count, KeyOf&& key_of) const {
       if (!index.prefetch_chained_item(key.hash, key.seen)) chained &= ~(left & -left);
     }
   }
+  // The first tells what the others are like: looking at each costs small ones more than it can bring.
+  if (count == 0 || !index.prefetch_value(key_of(0).seen)) return;
+  for (std::size_t i = 1; i < count; ++i) index.prefetch_value(key_of(i).seen);
 }
 
 template <typename Place>
