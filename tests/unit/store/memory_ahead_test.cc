@@ -59,15 +59,15 @@ TEST_SUITE("memory ahead") {
     CHECK(ready_bytes(index->overflow_memory()) > 0);
     CHECK(ready_bytes(pool->part_memory(0)) == 0);  // nobody stores
     REQUIRE(pool->acquire(0) != kNoPage);
-    CHECK(run(ahead) >= 8);
-    CHECK(ready_bytes(pool->part_memory(0)) == 8 * kPageBytes);
+    CHECK(run(ahead) >= MemoryAhead::kPagesAhead);
+    CHECK(ready_bytes(pool->part_memory(0)) == MemoryAhead::kPagesAhead * kPageBytes);
     CHECK(run(ahead) == 0);
     for (int i = 0; i < 12; ++i) pool->acquire(0);
     run(ahead);
     CHECK(ready_bytes(pool->part_memory(0)) == 3 * kPageBytes);
     pool->set_limit(32 * kPageBytes);
     run(ahead);
-    CHECK(ready_bytes(pool->part_memory(0)) == 8 * kPageBytes);
+    CHECK(ready_bytes(pool->part_memory(0)) == MemoryAhead::kPagesAhead * kPageBytes);
   }
 
   TEST_CASE("the buckets of a new index are there") {
