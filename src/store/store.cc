@@ -11,8 +11,6 @@
 namespace ringcached::store {
 namespace {
 
-// memcached's arithmetic (spec 2.3).
-
 // A 1 GiB item is the largest that -I allows, and value lengths are 32 bits wide.
 constexpr std::size_t kItemBytesLimit = std::size_t{1} << 30;
 constexpr unsigned kSlotsPowerPerBucket = 3;  // a bucket counts as 8 of memcached's hash slots
