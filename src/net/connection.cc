@@ -163,7 +163,7 @@ void ClientConnection::on_receive_error(int error) {
 
 bool ClientConnection::feed() {
   const bool wanted = wants_receive();
-  if (wanted && !(direct_wanted_ && input_.empty() && arm_direct())) arm_receive();
+  if (wanted && !arm_direct()) arm_receive();
   check_invariants();
   return wanted;
 }
@@ -184,7 +184,7 @@ void ClientConnection::update_receive() {
     return;
   }
   if (!wants_receive()) return;
-  if (direct_wanted_ && input_.empty() && arm_direct()) return;
+  if (arm_direct()) return;
   if (is_starved()) return;
   // Behind those that wait for a buffer: one that has just used up all of them would take them all again.
   if (!context_->starved.empty()) return context_->starved.push_back(*this);
@@ -204,8 +204,9 @@ void ClientConnection::arm_receive() {
   ++in_flight_;
 }
 
-// False: the handler has no room after all.
+// False: that is not wanted, or not yet, or the handler has no room after all.
 bool ClientConnection::arm_direct() {
+  if (!direct_wanted_ || !input_.empty()) return false;
   const std::span<const MemoryPiece> room = handler_->direct_room();
   direct_wanted_ = !room.empty();
   if (room.empty()) return false;
