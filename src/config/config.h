@@ -58,6 +58,7 @@ struct ThreadConfig {
 struct MemoryConfig {
   std::uint64_t limit_bytes = std::uint64_t{64} << 20;  // items only
   std::uint64_t item_size_max_bytes = std::uint64_t{1} << 20;
+  bool transparent_huge_pages = true;  // for what item memory and index grow into
   bool large_pages = false;
   LargePageKind large_page_kind = LargePageKind::kTransparent;  // with large_pages
   bool lock = false;

@@ -142,6 +142,10 @@ constexpr Option kOptions[] = {
      .field = field<&Config::memory, &MemoryConfig::item_size_max_bytes>(), .short_flag = 'I',
      .long_flag = "max-item-size", .min = kKiB, .max = kGiB, .stats_name = "item_size_max",
      .exit_code = kUsageExit, .help = "largest item, key and overhead included"},
+    {.key = "memory.transparent_huge_pages", .type = Type::kFlag,
+     .field = field<&Config::memory, &MemoryConfig::transparent_huge_pages>(), .long_flag = "transparent-huge-pages",
+     .help = "get item memory and large indexes in huge pages as they grow, where the kernel has them; large values "
+             "cost less; memory that a lowered limit gives back may stay with the process until the system is short"},
     {.key = "memory.large_pages", .type = Type::kFlag,
      .field = field<&Config::memory, &MemoryConfig::large_pages>(), .short_flag = 'L',
      .long_flag = "enable-largepages", .help = "use huge pages for item memory and the index; the limit is then fixed"},

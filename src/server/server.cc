@@ -43,7 +43,9 @@ NetworkOptions network_options(const config::Config& config, const NodePlacement
 }
 
 store::LargePages large_pages(const config::MemoryConfig& memory) {
-  if (!memory.large_pages) return store::LargePages::kNone;
+  if (!memory.large_pages) {
+    return memory.transparent_huge_pages ? store::LargePages::kAhead : store::LargePages::kNone;
+  }
   return memory.large_page_kind == config::LargePageKind::kExplicit ? store::LargePages::kExplicit
                                                                     : store::LargePages::kTransparent;
 }

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/node_memory.h"
+#include "store/huge_pages.h"
 #include "store/mapping.h"
 
 namespace ringcached::store {
@@ -70,8 +71,9 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
   }
   // They are used in no order: every request would fetch a page of its own. Not all of an index that was made
   // large for later.
-  static_cast<void>(populate_memory(reinterpret_cast<std::byte*>(index->buckets_),
-                                    up_to_page(std::min(initial * sizeof(Bucket), kPopulatedAtStartMax))));
+  const auto populate = options.huge_pages_at_start ? populate_huge_pages : populate_memory;
+  static_cast<void>(populate(reinterpret_cast<std::byte*>(index->buckets_),
+                             up_to_page(std::min(initial * sizeof(Bucket), kPopulatedAtStartMax))));
   index->publish_count(initial);
   return index;
 }

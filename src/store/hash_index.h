@@ -155,9 +155,10 @@ struct HashIndexOptions {
   std::size_t items_max = 0;  // what the arrays are reserved for
   std::size_t buckets_initial = 8192;
   bool growth = true;
-  bool large_pages = false;
-  std::size_t writers = 1;          // HashIndex::Share objects there will be
-  std::span<const unsigned> nodes;  // NUMA nodes to spread the arrays over, page by page; during create()
+  bool large_pages = false;          // transparent huge pages wherever it grows
+  bool huge_pages_at_start = false;  // for the first buckets only
+  std::size_t writers = 1;           // HashIndex::Share objects there will be
+  std::span<const unsigned> nodes;   // NUMA nodes to spread the arrays over, page by page; during create()
 };
 
 class HashIndex {

@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <string>
 
 #include "base/assert.h"
@@ -46,6 +48,22 @@ Status take_huge_pages(std::byte* start, std::size_t bytes, std::optional<unsign
   // A mapping that was tried may have removed the former one even if it failed.
   if (!taken) RC_CHECK(map_here(start, bytes, MAP_NORESERVE));
   return taken;
+}
+
+bool transparent_huge_pages_allowed() {
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
+  std::string modes;
+  return std::getline(file, modes) && modes.find("[never]") == std::string::npos;
+}
+
+bool populate_huge_pages(std::byte* start, std::size_t bytes) {
+  const std::size_t into_page = reinterpret_cast<std::uintptr_t>(start) % kHugePageBytes;
+  const std::size_t front = into_page == 0 ? 0 : kHugePageBytes - into_page;
+  if (bytes >= front + kHugePageBytes) {
+    const std::size_t whole = (bytes - front) / kHugePageBytes * kHugePageBytes;
+    madvise(start + front, whole, MADV_HUGEPAGE);  // a wish; without them memory comes all the same
+  }
+  return populate_memory(start, bytes);
 }
 
 }  // namespace ringcached::store

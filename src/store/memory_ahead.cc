@@ -3,9 +3,12 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <system_error>
+#include <utility>
 
 #include "store/hash_index.h"
+#include "store/huge_pages.h"
 #include "store/mapping.h"
 #include "store/page_pool.h"
 
@@ -24,21 +27,44 @@ std::size_t down_to_page(std::size_t bytes) {
   return bytes / Mapping::kKernelPageBytes * Mapping::kKernelPageBytes;
 }
 
+std::size_t to_next_huge_page(const std::byte* at) {
+  return -reinterpret_cast<std::uintptr_t>(at) % kHugePageBytes;
+}
+
+// How much of `wanted` bytes from `at` on comes next; `most` are allowed there.
+std::size_t next_piece(const std::byte* at, std::size_t wanted, std::size_t most, bool huge_pages) {
+  const std::size_t small = std::min(wanted, MemoryAhead::kPieceBytes);
+  if (!huge_pages) return small;
+  const std::size_t rest = to_next_huge_page(at);
+  if (rest != 0) return std::min(small, rest);
+  return most >= kHugePageBytes ? kHugePageBytes : small;
+}
+
 // One piece of what is missing up to `ahead` bytes beyond the used ones.
-bool populate(const GrowingMemory& memory, std::size_t ahead, std::size_t& populated) {
-  populated = std::max(populated, down_to_page(memory.used_bytes));
-  const std::size_t wanted = down_to_page(std::min(memory.used_bytes + ahead, memory.bytes_max));
+bool populate(const GrowingMemory& memory, std::size_t ahead, bool huge_pages, std::size_t& populated) {
+  const std::size_t used = down_to_page(memory.used_bytes), most = down_to_page(memory.bytes_max);
+  const std::size_t wanted = std::min(down_to_page(memory.used_bytes + ahead), most);
+  if (std::exchange(populated, std::max(populated, used)) < used && huge_pages) {
+    // Overtaken. Small pages up to the next huge one would come too late again, and then it would, too.
+    const std::size_t rest = to_next_huge_page(memory.start + populated);
+    if (populated + rest < wanted) populated += rest;
+  }
   if (populated >= wanted) return false;
-  const std::size_t piece = std::min(wanted - populated, MemoryAhead::kPieceBytes);
-  static_cast<void>(populate_memory(memory.start + populated, piece));
+  const std::size_t piece =
+      next_piece(memory.start + populated, wanted - populated, most - populated, huge_pages);
+  // A piece that is smaller than a huge page has none.
+  static_cast<void>(populate_huge_pages(memory.start + populated, piece));
   populated += piece;
   return true;
 }
 
 }  // namespace
 
-MemoryAhead::MemoryAhead(PagePool& pool, HashIndex& index)
-    : pool_(pool), index_(index), populated_(pool.part_count() + 2) {}
+MemoryAhead::MemoryAhead(PagePool& pool, HashIndex& index, bool huge_pages)
+    : pool_(pool),
+      index_(index),
+      huge_pages_(huge_pages && transparent_huge_pages_allowed()),
+      populated_(pool.part_count() + 2) {}
 
 MemoryAhead::~MemoryAhead() {
   if (!started_) return;
@@ -68,12 +94,20 @@ void MemoryAhead::wake() {
 bool MemoryAhead::step() {
   const GrowingMemory buckets = index_.bucket_memory(), overflow = index_.overflow_memory();
   const unsigned parts = pool_.part_count();
-  if (populate(buckets, index_bytes_ahead(buckets.used_bytes), populated_[parts])) return true;
-  if (populate(overflow, index_bytes_ahead(overflow.used_bytes), populated_[parts + 1])) return true;
+  const auto populate_index = [this](const GrowingMemory& memory, std::size_t& populated) {
+    // As long as a huge page is more than what is kept ahead anyway, an index grows in small ones.
+    const bool huge_pages = huge_pages_ && memory.used_bytes >= kPartAhead * kHugePageBytes;
+    return populate(memory, index_bytes_ahead(memory.used_bytes), huge_pages, populated);
+  };
+  if (populate_index(buckets, populated_[parts]) || populate_index(overflow, populated_[parts + 1])) {
+    return true;
+  }
   for (unsigned part = 0; part < parts; ++part) {
     const GrowingMemory items = pool_.part_memory(part);
     // What nobody stores into needs nothing.
-    if (items.used_bytes != 0 && populate(items, kPagesAhead * kPageBytes, populated_[part])) return true;
+    if (items.used_bytes != 0 && populate(items, kPagesAhead * kPageBytes, huge_pages_, populated_[part])) {
+      return true;
+    }
   }
   return false;
 }

@@ -5,6 +5,10 @@
 //
 // It keeps a little ahead of what is in use, far less than the thousandth part of a large cache. Where it
 // does not keep up, or the kernel cannot (before 5.14), the first touch gets memory as ever.
+//
+// Here is also where memory can be had in huge pages, which makes requests cheaper (docs/performance.md):
+// finding one may take the kernel milliseconds, while it moves other memory together, and a thread that
+// serves must not wait for that.
 #pragma once
 
 #include <atomic>
@@ -20,8 +24,8 @@ class PagePool;
 
 class MemoryAhead {
  public:
-  // Both must outlive it.
-  MemoryAhead(PagePool& pool, HashIndex& index);
+  // Both must outlive it. With `huge_pages`, transparent ones wherever a whole one lies ahead.
+  MemoryAhead(PagePool& pool, HashIndex& index, bool huge_pages);
   ~MemoryAhead();
   MemoryAhead(const MemoryAhead&) = delete;
   MemoryAhead& operator=(const MemoryAhead&) = delete;
@@ -34,7 +38,8 @@ class MemoryAhead {
   }
   // Of items: 10 ms at two million small ones per second.
   static constexpr std::size_t kPagesAhead = 4;
-  // One piece of at most kPieceBytes; false: there is enough. What the thread does, one caller at a time.
+  // One piece of at most kPieceBytes, or a huge page; false: there is enough. What the thread does, one
+  // caller at a time.
   static constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
   bool step();
 
@@ -46,6 +51,7 @@ class MemoryAhead {
 
   PagePool& pool_;
   HashIndex& index_;
+  const bool huge_pages_;
   bool started_ = false;
   std::vector<std::size_t>
       populated_;  // bytes from the start of each range: the pool's parts, buckets, overflow

@@ -171,7 +171,9 @@ void PagePool::place(unsigned part, const PagePoolOptions& options) {
     its.huge_pages = taken.is_ok();
     note(std::move(taken));
   }
-  if (!its.huge_pages && options.large_pages != LargePages::kNone) madvise(start, bytes, MADV_HUGEPAGE);
+  if (!its.huge_pages && options.large_pages >= LargePages::kTransparent) {
+    madvise(start, bytes, MADV_HUGEPAGE);
+  }
   if (!several) return;
   if (!its.huge_pages) note(prefer_node(start, bytes, its.node));
   // What is known of the pages lies beside them. No harm if not.

@@ -21,9 +21,10 @@ namespace ringcached::store {
 using PageId = std::uint32_t;
 inline constexpr PageId kNoPage = ~PageId{0};
 
-// Explicit: those set aside in the system, all taken at creation, for a range that cannot grow; a node that
-// has too few gets transparent ones. Transparent: the kernel makes them where it can.
-enum class LargePages : std::uint8_t { kNone, kTransparent, kExplicit };
+// Ahead: transparent ones where MemoryAhead gets memory before it is used, nowhere else. Transparent: the
+// kernel makes them wherever it can, when memory is touched first. Explicit: those set aside in the system,
+// all taken at creation, for a range that cannot grow; a node that has too few gets transparent ones.
+enum class LargePages : std::uint8_t { kNone, kAhead, kTransparent, kExplicit };
 
 struct PagePoolOptions {
   std::size_t limit_bytes = std::size_t{64}

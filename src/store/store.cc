@@ -52,13 +52,16 @@ Status StoreCore::open() {
   index_options.items_max = std::size_t{pool->page_count()} * (kPageBytes / kChunkBytesMin);
   index_options.buckets_initial = std::size_t{1} << (options.index_power_initial - kSlotsPowerPerBucket);
   index_options.growth = options.index_growth;
-  index_options.large_pages = options.large_pages != LargePages::kNone;
+  index_options.large_pages = options.large_pages >= LargePages::kTransparent;
+  index_options.huge_pages_at_start = options.large_pages == LargePages::kAhead;
   index_options.nodes = options.nodes;
   index_options.writers = 2 * std::size_t{options.threads};  // a thread, and its arena
   auto created_index = HashIndex::create(index_options, base);
   if (!created_index) return created_index.status();
   index = std::move(created_index.value());
-  if (options.memory_ahead) memory_ahead.emplace(*pool, *index).start();
+  if (options.memory_ahead) {
+    memory_ahead.emplace(*pool, *index, options.large_pages == LargePages::kAhead).start();
+  }
 
   states.resize(options.threads);
   balance.on.store(options.slab_reassign && options.slab_automove, std::memory_order_relaxed);

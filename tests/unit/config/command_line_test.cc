@@ -66,6 +66,7 @@ const std::vector<Accepted>& accepted() {
       {{"-f", "2"}, [](C c) { return c.store.growth_factor == 2.0; }},
       {{"-n", "100"}, [](C c) { return c.store.chunk_size_bytes == 100; }},
       {{"-L"}, [](C c) { return c.memory.large_pages; }},
+      {{"--no-transparent-huge-pages"}, [](C c) { return !c.memory.transparent_huge_pages; }},
       {{"-D", "#"}, [](C c) { return c.stats.prefix_delimiter == "#" && c.stats.detail_enabled; }},
       {{"-D:"}, [](C c) { return c.stats.prefix_delimiter == ":" && c.stats.detail_enabled; }},
       {{"-D", "-"}, [](C c) { return c.stats.prefix_delimiter == "-"; }},

@@ -4,11 +4,15 @@
 #include <sys/mman.h>
 
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "store/hash_index.h"
+#include "store/huge_pages.h"
 #include "store/mapping.h"
 #include "store/page_pool.h"
 #include "store_fixture.h"
@@ -36,6 +40,20 @@ std::size_t ready_bytes(const GrowingMemory& memory) {
   return ready;
 }
 
+// The flag of the mapping: whether huge pages are to be had then is the kernel's business.
+bool asked_for_huge_pages(const std::byte* at) {
+  std::ifstream mappings("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(mappings, line);) {
+    std::uintptr_t first = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &first, &end) == 2) {
+      here = first <= reinterpret_cast<std::uintptr_t>(at) && reinterpret_cast<std::uintptr_t>(at) < end;
+    }
+    if (here && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
+  }
+  return false;
+}
+
 unsigned run(MemoryAhead& ahead) {
   unsigned steps = 0;
   while (ahead.step()) REQUIRE(++steps < 1000);
@@ -50,7 +68,7 @@ TEST_SUITE("memory ahead") {
     options.items_max = 10'000'000;
     options.buckets_initial = 1 << 16;
     auto index = std::move(HashIndex::create(options, pool->base()).value());
-    MemoryAhead ahead(*pool, *index);
+    MemoryAhead ahead(*pool, *index, false);
     CHECK(ready_bytes(index->bucket_memory()) == 0);
     const unsigned steps = run(ahead);
     const std::size_t buckets = ready_bytes(index->bucket_memory());
@@ -68,6 +86,50 @@ TEST_SUITE("memory ahead") {
     pool->set_limit(32 * kPageBytes);
     run(ahead);
     CHECK(ready_bytes(pool->part_memory(0)) == MemoryAhead::kPagesAhead * kPageBytes);
+  }
+
+  TEST_CASE("item memory comes in huge pages from the second half of the one before on") {
+    if (!kernel_can() || !transparent_huge_pages_allowed()) return;
+    constexpr std::size_t kPages = kHugePageBytes / kPageBytes;
+    static_assert(kPages == 2 * MemoryAhead::kPagesAhead);
+    auto pool = std::move(PagePool::create({.limit_bytes = (3 * kPages - 1) * kPageBytes}).value());
+    auto index = std::move(HashIndex::create({.items_max = 1000}, pool->base()).value());
+    MemoryAhead ahead(*pool, *index, true);
+    const auto take = [&](std::size_t pages) {
+      for (std::size_t i = 0; i < pages; ++i) REQUIRE(pool->acquire(0) != kNoPage);
+    };
+    const auto ready_pages = [&] { return ready_bytes(pool->part_memory(0)) / kPageBytes; };
+    take(1);
+    run(ahead);
+    CHECK(ready_pages() == MemoryAhead::kPagesAhead);
+    take(kPages / 2 - 1);
+    run(ahead);
+    CHECK(ready_pages() == kPages / 2);  // all of the first, nothing of the second
+    CHECK(!asked_for_huge_pages(pool->page_address(kPages)));
+    take(1);
+    run(ahead);
+    CHECK(ready_pages() == kPages / 2 - 1 + kPages);
+    CHECK(asked_for_huge_pages(pool->page_address(kPages)));
+    CHECK(!asked_for_huge_pages(pool->page_address(0)));  // small ones were there
+    take(kPages);
+    run(ahead);
+    CHECK(ready_pages() == MemoryAhead::kPagesAhead);  // the limit has no room for a whole one
+    CHECK(!asked_for_huge_pages(pool->page_address(2 * kPages)));
+    CHECK(run(ahead) == 0);
+  }
+
+  TEST_CASE("whoever is overtaken goes on with the next huge page") {
+    if (!kernel_can() || !transparent_huge_pages_allowed()) return;
+    constexpr std::size_t kPages = kHugePageBytes / kPageBytes;
+    auto pool = std::move(PagePool::create({.limit_bytes = 4 * kPages * kPageBytes}).value());
+    auto index = std::move(HashIndex::create({.items_max = 1000}, pool->base()).value());
+    MemoryAhead ahead(*pool, *index, true);
+    for (std::size_t i = 0; i < kPages + 5; ++i) REQUIRE(pool->acquire(0) != kNoPage);
+    run(ahead);
+    CHECK(ready_bytes(pool->part_memory(0)) == 0);  // what is left of the second comes by first touch
+    CHECK(asked_for_huge_pages(pool->page_address(2 * kPages)));
+    for (std::size_t i = 0; i < kPages - 5; ++i) REQUIRE(pool->acquire(0) != kNoPage);
+    CHECK(ready_bytes(pool->part_memory(0)) == kHugePageBytes);
   }
 
   TEST_CASE("the buckets of a new index are there") {
