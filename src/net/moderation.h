@@ -3,9 +3,11 @@
 //
 // A worker gathers while that brings it several completions per turn. It begins when completions come at a
 // rate of two or more per minimum wait. It ends at once when nothing came for twice the minimum wait: a quiet
-// server answers at once. And it ends when twice in a row a single one came although the rate says that there
-// are more: then somebody waits for each answer before the next request, and is served later for nothing. The
-// next trial follows after a rest, the longer the more trials failed, so that they cost such a client little.
+// server answers at once. And it ends when it has failed: several times in a row a single completion came, or
+// they come much more slowly than before. Then clients wait for each answer before they send more, and are
+// served later for nothing; worse, a worker that found something whenever it looked now sleeps and is woken
+// up. The next trial follows after a rest, the longer the more trials failed, so that they cost such clients
+// little.
 //
 // One thread. All times are on one clock, in nanoseconds.
 #pragma once
@@ -29,23 +31,24 @@ class Moderation {
   unsigned next(std::uint64_t now_ns, std::uint32_t completions, std::uint32_t sources);
 
  private:
-  void judge_rate(std::uint64_t now_ns, std::uint32_t completions);
+  void judge_rate(std::uint64_t now_ns);
   void judge_gathering(std::uint64_t now_ns, std::uint32_t completions);
-  void stop_gathering(std::uint64_t now_ns);
+  void open_window(std::uint64_t now_ns);
+  void fail(std::uint64_t now_ns);
 
-  static constexpr std::uint32_t kTurnsLookedAt = 16;
-  static constexpr std::uint32_t kSuccesses = 16;  // that make earlier failures forgotten
-  static constexpr std::uint64_t kRestMin = 16;    // in minimum waits
-  static constexpr std::uint64_t kRestMax = 256;
+  static constexpr std::uint32_t kWindow = 64;  // completions by which a rate is measured
+  static constexpr unsigned kLoneTurns = 4;
+  static constexpr std::uint64_t kRestMin = 16;  // in minimum waits
+  static constexpr std::uint64_t kRestMax = 1024;
 
   const std::uint64_t min_wait_ns_;
   std::uint64_t last_ns_ = 0;  // of the last call
   bool gathers_ = false;
-  // Not gathering: the turns looked at, and until when it rests.
-  std::uint64_t since_ns_ = 0, rest_until_ns_ = 0;
-  std::uint32_t turns_ = 0, completions_ = 0;
-  // Gathering.
-  std::uint32_t successes_ = 0, failures_ = 0;
+  unsigned lone_turns_ = 0;  // in a row, gathering
+  // The window, and the last one before gathering began.
+  std::uint64_t since_ns_ = 0, completions_ = 0;
+  std::uint64_t plain_ns_ = 0, plain_completions_ = 0;
+  std::uint64_t rest_until_ns_ = 0;
   std::uint64_t rest_ = kRestMin;  // after the next failure, in minimum waits
 };
 

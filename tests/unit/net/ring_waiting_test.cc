@@ -64,6 +64,35 @@ TEST_SUITE("ring_waiting") {
     CHECK(reaped(*ring) == 8);
   }
 
+  // The epoll ring sleeps its time.
+  TEST_CASE_TEMPLATE("gathering ends as soon as enough have come", Backend, Uring, UringByLimit) {
+    if (skipped<Backend>()) return;
+    const auto ring = make_ring<Backend>({.receive_buffers = 8, .receive_buffer_bytes = 64});
+    REQUIRE(ring != nullptr);
+    const Loopback loopback;
+    std::vector<std::pair<Descriptor, Descriptor>> pairs;
+    for (int i = 0; i < 4; ++i) {
+      pairs.push_back(loopback.pair());
+      ring->receive_multishot(pairs.back().second.get(), kReceive);
+    }
+    for (int round = 0; round < 3; ++round) {
+      std::thread other([&] {
+        std::this_thread::sleep_for(10ms);
+        for (const auto& [client, server] : pairs) CHECK(::send(client.get(), "ping", 4, 0) == 4);
+      });
+      const Milliseconds time = time_of([&] { gather(*ring, 4, 1s); });
+      other.join();
+      CHECK(time < 900ms);
+      Completion batch[8];
+      const unsigned count = ring->reap(batch);
+      REQUIRE(count == 4);
+      for (const Completion& completion : std::span(batch).first(count)) {
+        const std::uint16_t id = completion.buffer_id();
+        ring->return_buffers({&id, 1});
+      }
+    }
+  }
+
   TEST_CASE_TEMPLATE("too few at hand, or soon: they come after the minimum wait, together", Backend, Uring,
                      UringByLimit, Epoll) {
     if (skipped<Backend>()) return;
