@@ -35,8 +35,8 @@
 #include <vector>
 
 #include "bench/bench_ring.h"
-#include "bench/min_wait.h"
 #include "bench/null_options.h"
+#include "net/min_wait.h"
 
 namespace ringcached::bench {
 namespace {
@@ -401,7 +401,7 @@ void serve(const NullOptions& options, Crew& crew, unsigned number) {
 
 // Says what the kernel does of a technique that some have wrong; false if it has not.
 bool report_min_wait() {
-  const Result<MinWaitFindings> findings = try_min_wait();
+  const Result<net::MinWaitFindings> findings = net::try_min_wait();
   std::fprintf(stderr, "null_server: %s\n",
                findings ? findings.value().text().c_str() : findings.status().message().c_str());
   return static_cast<bool>(findings);

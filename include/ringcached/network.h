@@ -297,6 +297,13 @@ struct NetworkOptions {
   unsigned receive_buffers = 256;  // per worker, power of two
   // Also the bound on a datagram, with some 44 bytes of overhead: longer ones are dropped as malformed.
   unsigned receive_buffer_bytes = 16384;
+  // A worker that has much to do sleeps at least that long, to wake up for several requests at once: fewer
+  // turns, and up to so much more latency. Not at low load, and not longer than it takes until 16
+  // completions, or one for each connection, are there. 0: it wakes up for the first. At most a second.
+  std::chrono::microseconds min_wait{0};
+  // How long a worker looks for completions before it sleeps: processor time for the latency of a wake-up. A
+  // worker that gathers does not. 0: not at all. At most a second.
+  std::chrono::microseconds spin{0};
   std::chrono::milliseconds tick{250};
   std::chrono::milliseconds stop_deadline{5000};  // how long stop() lets unsent answers drain
 };
@@ -314,6 +321,11 @@ struct NetworkStats {
   std::uint64_t connection_structures = 0;
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t yields = 0, idle_kicks = 0;
+  // With min_wait or spin: how often workers waited; of these gathering, with how many completions, and
+  // spinning, with how often success.
+  std::uint64_t waits = 0, waits_gathering = 0, completions_gathered = 0;
+  std::uint64_t waits_spinning = 0, spins_successful = 0;
+  bool kernel_gathers = false;                  // the kernel's minimum wait is used
   std::uint64_t connections_out_of_memory = 0;  // ended because the heap had nothing for them
   std::uint64_t listen_disabled = 0, time_in_listen_disabled_us = 0;
   bool accepting = true;
@@ -359,6 +371,9 @@ class Network {
   virtual unsigned workers() const = 0;
   // Why epoll is in use although IoBackend::kAuto was asked for: the cause by name and the remedy. Else ok.
   virtual Status io_fallback() const = 0;
+  // Why the kernel's minimum wait is not used although NetworkOptions::min_wait is set, and io_uring is used.
+  // Else ok. Workers gather all the same, at the price of another system call where nothing comes.
+  virtual Status min_wait_fallback() const = 0;
   virtual NetworkStats stats() const = 0;
   virtual std::vector<ConnectionInfo> connections() const = 0;
   // Bound addresses, with the real port where 0 was asked.

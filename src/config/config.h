@@ -46,6 +46,8 @@ struct IoConfig {
   unsigned ring_entries = 1024;
   unsigned receive_buffers = 256;
   std::uint64_t receive_buffer_bytes = 16384;
+  std::uint32_t min_wait_us = 0;  // NetworkOptions::min_wait
+  std::uint32_t spin_us = 0;
 };
 
 struct ThreadConfig {

@@ -38,7 +38,7 @@ enum class Type : std::uint8_t {
   kFlag,
   kInteger,
   kSize,      // bytes
-  kDuration,  // in units of Option::unit milliseconds
+  kDuration,  // in units of Option::unit microseconds
   kFloat,
   kEnum,  // one of Option::names
   kText,
@@ -106,7 +106,7 @@ struct Option {
   std::int64_t max = std::numeric_limits<std::int64_t>::max();
   std::string_view zero = {};
   std::string_view minus_one = {};
-  // kSize: bytes meant by a bare number on the command line. kDuration: milliseconds per unit of the field.
+  // kSize: bytes meant by a bare number on the command line. kDuration: microseconds per unit of the field.
   std::int64_t unit = 1;
   double float_above = 0;  // kFloat: the range, both ends excluded
   double float_below = std::numeric_limits<double>::max();

@@ -35,8 +35,13 @@ constexpr std::array<Unit, 13> kSizeUnits = {{
     {"tib", std::int64_t{1} << 40},
 }};
 
-constexpr std::array<Unit, 5> kDurationUnits = {
-    {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
+// In microseconds; the finest first.
+constexpr std::array<Unit, 6> kDurationUnits = {{{"us", 1},
+                                                 {"ms", 1000},
+                                                 {"s", 1'000'000},
+                                                 {"m", 60'000'000},
+                                                 {"h", 3'600'000'000},
+                                                 {"d", 86'400'000'000}}};
 
 Status invalid(std::string message) {
   return {StatusCode::kInvalidArgument, std::move(message)};
@@ -186,8 +191,20 @@ std::string size_text(std::int64_t bytes) {
 
 std::string duration_text(const Option& option, std::int64_t count) {
   if (count == 0) return "0";
-  if (option.unit == 1000) return std::to_string(count) + "s";
-  return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
+  // The largest of us, ms and s that keeps it whole.
+  std::int64_t micros = count * option.unit;
+  constexpr std::array<const char*, 3> kSuffixes = {"us", "ms", "s"};
+  std::size_t step = 0;
+  while (micros % 1000 == 0 && step + 1 < kSuffixes.size()) {
+    micros /= 1000;
+    ++step;
+  }
+  return std::to_string(micros) + kSuffixes[step];
+}
+
+std::string duration_word(const Option& option) {
+  if (option.unit == 1) return "microseconds";
+  return option.unit == 1000 ? "milliseconds" : "seconds";
 }
 
 std::string octal(std::int64_t mode) {
@@ -299,9 +316,8 @@ std::string expected(const Option& option, Source source) {
              "," + range_text(option);
     case Type::kDuration:
       return (source == Source::kCommandLine
-                  ? std::string(option.unit == 1 ? "a time in milliseconds" : "a time in seconds") +
-                        " or with a unit (ms, s, m, h, d),"
-                  : std::string("a string with a time and its unit (ms, s, m, h, d), such as \"30s\",")) +
+                  ? "a time in " + duration_word(option) + " or with a unit (us, ms, s, m, h, d),"
+                  : std::string("a string with a time and its unit (us, ms, s, m, h, d), such as \"30s\",")) +
              range_text(option);
     case Type::kFloat:
       return "a number above " + shortest(option.float_above) +

@@ -45,6 +45,8 @@ class EpollRing final : public SocketRing {
   std::span<char> buffer(std::uint16_t id) override { return buffers_.buffer(id); }
   void return_buffers(std::span<const std::uint16_t> ids) override;
   int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) override;
+  int submit_and_gather(unsigned enough, std::chrono::microseconds min_wait) override;
+  int submit_and_spin(std::chrono::nanoseconds limit) override;
   unsigned reap(std::span<Completion> out) override;
   int close_socket(int socket) override;
 
@@ -121,6 +123,7 @@ class EpollRing final : public SocketRing {
   std::vector<int> unfinished_;  // descriptors that had more to read when their turn was over
   std::vector<int> continued_;
   Place wake_ = kNone;
+  bool sharp_timers_ = false;                // the owner's thread, see submit_and_gather()
   bool looked_ = false;                      // for events, in the last turn
   std::vector<std::uint16_t> free_buffers_;  // the last one given back is the first one used: it is cached
   BufferBlock buffers_;

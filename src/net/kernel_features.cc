@@ -20,6 +20,8 @@ namespace ringcached::net {
 
 namespace {
 
+constexpr const char* kMinWaitName = "minimum wait";
+
 // A ring with the flags of the real ones, as long as the probe runs.
 class ProbeRing {
  public:
@@ -253,7 +255,7 @@ std::vector<Finding> find_all(ProbeRing& ring) {
   trial(IoLevel::k6_1, "sends that complete only if they fail",
         [&](std::string& note) { return try_silent_send(ring, note); });
   bit(IoLevel::k6_12, "send and receive bundles", abi::kFeatureReceiveSendBundle);
-  bit(IoLevel::k6_12, "minimum wait", abi::kFeatureMinTimeout);
+  bit(IoLevel::k6_12, kMinWaitName, abi::kFeatureMinTimeout);
   trial(IoLevel::k6_12, "incremental buffers",
         [&](std::string& note) { return try_incremental_buffers(ring, note); });
   bit(IoLevel::k6_18, "sleep without iowait", abi::kFeatureNoIowait);
@@ -389,7 +391,7 @@ Features probe_features(IoLevel highest) {
   };
   features.registered_ring = in_force("registered ring descriptor");
   features.bundles = in_force("send and receive bundles");
-  features.min_wait = in_force("minimum wait");
+  features.min_wait = in_force(kMinWaitName);
   features.incremental_buffers = in_force("incremental buffers");
   features.no_iowait = in_force("sleep without iowait");
 
@@ -411,12 +413,32 @@ Features probe_features(IoLevel highest) {
   return features;
 }
 
+Status verify_min_wait(Features& features, MinWaitTrial trial) {
+  if (!features.available) return features.reason;
+  if (!features.min_wait) {
+    return {StatusCode::kUnavailable, "io_uring's minimum wait needs Linux 6.12 or later, and level 6.12 (" +
+                                          std::string("in use: ") + level_name(features.level) + ")"};
+  }
+  const Result<MinWaitFindings> findings = trial();
+  const std::string found = findings ? findings.value().text() : findings.status().message();
+  features.min_wait = findings && findings.value().right();
+  const auto entry = std::ranges::find(features.entries, kMinWaitName, &IoFeatures::Entry::name);
+  if (entry != features.entries.end()) {
+    entry->present = features.min_wait;
+    entry->note += ": " + found;
+  }
+  if (features.min_wait) return {};
+  return {StatusCode::kUnavailable, "io_uring's minimum wait does not work in this kernel (" +
+                                        read_setup_environment().kernel_release + "): " + found};
+}
+
 }  // namespace ringcached::net
 
 namespace ringcached {
 
 IoFeatures probe_io_features(IoLevel highest) {
   net::Features found = net::probe_features(highest);
+  static_cast<void>(net::verify_min_wait(found));  // its entry tells
   IoFeatures features;
   features.available = found.available;
   features.reason = std::move(found.reason);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "net/min_wait.h"
 #include "ringcached/network.h"
 #include "ringcached/status.h"
 
@@ -25,7 +26,7 @@ struct Features {
   // Found, for use by the engine. The same rule.
   bool bundles = false;              // 6.12: several buffers per receive or send
   bool incremental_buffers = false;  // 6.12: several receives per buffer
-  bool min_wait = false;             // 6.12: collect completions for a while before waking up
+  bool min_wait = false;             // 6.12: gather completions for a while before waking up
 
   std::vector<IoFeatures::Entry> entries;  // for --features, tier by tier
 };
@@ -33,6 +34,12 @@ struct Features {
 // Tries a small ring; a few milliseconds. kAuto: the highest tier found. A forced tier that the kernel does
 // not reach yields the highest one it reaches.
 Features probe_features(IoLevel highest = IoLevel::kAuto);
+
+// The feature bit of the minimum wait tells nothing of whether it works (net/min_wait.h): tries it by
+// `trial`, and where it is wrong switches it off in `features`, its entry included. Returns why it is off, or
+// ok. Only for who wants to use it: it takes a while.
+using MinWaitTrial = Result<MinWaitFindings> (*)();
+Status verify_min_wait(Features& features, MinWaitTrial trial = try_min_wait);
 
 // The surroundings that decide what a refusal of io_uring_setup(2) means.
 struct SetupEnvironment {

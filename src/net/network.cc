@@ -36,6 +36,7 @@ constexpr unsigned kReceiveBuffersMax = 32768;      // the kernel's limit of a b
 constexpr unsigned kDatagramBufferBytesMin = 2048;  // what an Ethernet frame carries, and the overhead
 constexpr unsigned kCompletionsPerSubmission = 8;
 constexpr unsigned kAcceptorSubmissions = 256;
+constexpr std::chrono::seconds kWaitMax{1};  // of min_wait and spin
 
 Status invalid(const std::string& what) {
   return {StatusCode::kInvalidArgument, "network options: " + what};
@@ -62,6 +63,9 @@ Status check(const NetworkOptions& options) {
   if (options.output_low_water > options.output_high_water)
     return invalid("output_low_water is above output_high_water");
   if (options.tick.count() < 1) return invalid("tick must be at least 1 ms");
+  for (const std::chrono::microseconds wait : {options.min_wait, options.spin}) {
+    if (wait.count() < 0 || wait > kWaitMax) return invalid("min_wait and spin must be 0 to 1 s");
+  }
   if (options.ring_entries == 0) return invalid("ring_entries must be at least 1");
   return {};
 }
@@ -111,6 +115,7 @@ class NetworkImplementation final : public Network {
   void join() override;
   unsigned workers() const override { return options_.workers; }
   Status io_fallback() const override { return io_fallback_; }
+  Status min_wait_fallback() const override { return min_wait_fallback_; }
   NetworkStats stats() const override;
   std::vector<ConnectionInfo> connections() const override;
   std::vector<ListenAddress> bound() const override { return bound_; }
@@ -128,7 +133,8 @@ class NetworkImplementation final : public Network {
 
   NetworkOptions options_;  // after create() with what was chosen instead of the automatic values
   NetworkHandler& handler_;
-  Status io_fallback_;
+  Status io_fallback_, min_wait_fallback_;
+  bool kernel_gathers_ = false;
   std::vector<Listener> listeners_;         // until start() gives them to the acceptor
   std::vector<Listener> datagram_sockets_;  // of each address one for each worker; until start()
   std::vector<ListenerInfo> listener_infos_;
@@ -183,8 +189,12 @@ Status NetworkImplementation::create_rings() {
 }
 
 Status NetworkImplementation::create_urings() {
-  const Features features = probe_features(options_.io_level);
+  Features features = probe_features(options_.io_level);
   if (!features.available) return features.reason;
+  if (options_.min_wait.count() != 0) {
+    min_wait_fallback_ = verify_min_wait(features);
+    kernel_gathers_ = features.min_wait;
+  }
   return create_rings_by([&](const RingOptions& sizes) { return create_uring(sizes, features); });
 }
 
@@ -312,6 +322,7 @@ void NetworkImplementation::join() {
 NetworkStats NetworkImplementation::stats() const {
   NetworkStats stats;
   stats.io_backend = options_.io_backend;
+  stats.kernel_gathers = kernel_gathers_;
   if (!serving_.load(std::memory_order_acquire)) return stats;
   for (const auto& worker : workers_) {
     const WorkerCounters& counters = worker->counters();
@@ -328,6 +339,11 @@ NetworkStats NetworkImplementation::stats() const {
     stats.bytes_written += share.bytes_written;
     stats.yields += counters.yields.get();
     stats.idle_kicks += counters.idle_kicks.get();
+    stats.waits += counters.waits.get();
+    stats.waits_gathering += counters.waits_gathering.get();
+    stats.completions_gathered += counters.completions_gathered.get();
+    stats.waits_spinning += counters.waits_spinning.get();
+    stats.spins_successful += counters.spins_successful.get();
     stats.connections_out_of_memory += counters.out_of_memory.get();
     stats.receive_buffers_exhausted += counters.receive_buffers_exhausted.get();
     stats.receives_paused += counters.receives_paused.get();

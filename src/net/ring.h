@@ -118,6 +118,14 @@ class Ring {
   // of a call is there to be reaped after it or, at the latest, after the next one. With io_uring at most one
   // system call, none when there is nothing to submit, to wait for or to fetch.
   virtual int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) = 0;
+  // As submit_and_wait(1, kWaitForever), but what comes within `min_wait` is gathered: it returns early only
+  // when `enough` (> 1) completions can be reaped, else after min_wait with what is there, or later with the
+  // first. A timeout operation that completes may end it. The epoll ring never returns before min_wait unless
+  // there was enough to begin with.
+  virtual int submit_and_gather(unsigned enough, std::chrono::microseconds min_wait) = 0;
+  // As submit_and_wait(1, limit), but the thread looks for completions without sleeping, and stops at the
+  // first. Returns how many can be reaped, or a negated errno as above.
+  virtual int submit_and_spin(std::chrono::nanoseconds limit) = 0;
   // Copies up to out.size() completions out, oldest first; returns how many.
   virtual unsigned reap(std::span<Completion> out) = 0;
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,9 +10,11 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/cycle_clock.h"
 #include "net/epoll_ring.h"
 
 namespace ringcached::net {
@@ -330,6 +333,33 @@ int EpollRing::wait(unsigned completions_min, std::chrono::nanoseconds timeout, 
     if (!waits || ready() >= completions_min) return 0;
     if (end_ns != kNever && now_ns() >= end_ns) return submitted ? 0 : -ETIME;
   }
+}
+
+// One sleep for all that comes, instead of one for each event. What has come until now may be enough.
+int EpollRing::submit_and_gather(unsigned enough, std::chrono::microseconds min_wait) {
+  const bool submitted = !queue_.empty();
+  if (const int result = submit_and_wait(0, std::chrono::nanoseconds::zero()); result < 0) return result;
+  if (ready() >= enough) return 0;
+  if (!sharp_timers_) {
+    // Sleeps are as long as asked for, not up to 50 us longer.
+    prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
+    sharp_timers_ = true;
+  }
+  const auto whole = std::chrono::duration_cast<std::chrono::seconds>(min_wait);
+  const timespec time{whole.count(), std::chrono::nanoseconds(min_wait - whole).count()};
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+  looked_ = true;
+  return wait(1, kWaitForever, submitted);
+}
+
+int EpollRing::submit_and_spin(std::chrono::nanoseconds limit) {
+  const CycleClock& clock = cycle_clock();
+  int result = submit_and_wait(0, std::chrono::nanoseconds::zero());
+  const std::uint64_t end_ns = clock.now_ns() + positive(limit);
+  while (result >= 0 && ready() == 0 && clock.now_ns() < end_ns) {
+    result = wait(0, std::chrono::nanoseconds::zero(), false);
+  }
+  return result < 0 ? result : static_cast<int>(ready());
 }
 
 // How long epoll_wait(2) may sleep.

@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/cycle_clock.h"
+#include "base/spin_lock.h"
 #include "net/buffer_block.h"
 #include "net/ring_abi.h"
 #include "net/socket_ring.h"
@@ -42,6 +44,8 @@ constexpr unsigned kSubmissionEntriesMin = 64;  // below it a ring is not worth 
 // a while: a quick restart has to wait for it.
 constexpr int kMemoryAttempts = 10;
 constexpr unsigned kMemoryPauseUs = 100'000;
+// The kernel's minimum wait asks for a limit; a turn in an hour with nothing in it is none too many.
+constexpr std::chrono::hours kGatheringLimit{1};
 
 // The flags are copied as they are.
 static_assert(Completion::kHasBuffer == IORING_CQE_F_BUFFER && Completion::kMore == IORING_CQE_F_MORE);
@@ -64,6 +68,7 @@ class UringRing final : public SocketRing {
  public:
   explicit UringRing(const Features& features)
       : registered_ring_wanted_(features.registered_ring),
+        kernel_gathers_(features.min_wait),
         wait_flags_(features.no_iowait ? abi::kEnterNoIowait : 0) {}
   ~UringRing() override;
 
@@ -89,14 +94,20 @@ class UringRing final : public SocketRing {
   std::span<char> buffer(std::uint16_t id) override { return buffers_.buffer(id); }
   void return_buffers(std::span<const std::uint16_t> ids) override { buffers_.give_back(ids); }
   int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) override;
+  int submit_and_gather(unsigned enough, std::chrono::microseconds min_wait) override;
+  int submit_and_spin(std::chrono::nanoseconds limit) override;
   unsigned reap(std::span<Completion> out) override;
 
  private:
+  unsigned ready() const;
+  bool must_fetch() const;
   io_uring_sqe* queue(std::uint8_t opcode, int descriptor, Token token);
   void make_room();
   unsigned publish_queued();
   int enter(unsigned submissions, unsigned completions_min, unsigned flags, const void* argument,
             std::size_t bytes);
+  int enter_and_wait(unsigned submissions, unsigned completions_min, std::chrono::nanoseconds limit,
+                     std::uint32_t min_wait_us);
   void register_descriptor();
   void unregister_descriptor();
 
@@ -122,6 +133,7 @@ class UringRing final : public SocketRing {
   BufferBlock buffers_;
 
   const bool registered_ring_wanted_;
+  const bool kernel_gathers_;
   const unsigned wait_flags_;
   io_uring native_{};
   bool created_ = false;
@@ -370,29 +382,74 @@ void UringRing::wake() {
 
 // --- The turn
 
+inline unsigned UringRing::ready() const {
+  return load_acquire(completion_tail_) - completion_head_;
+}
+
+// IORING_SQ_TASKRUN: completions are there but must be fetched; IORING_SQ_CQ_OVERFLOW: some did not fit.
+inline bool UringRing::must_fetch() const {
+  return (load_relaxed(submission_flags_) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
 int UringRing::submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) {
   const unsigned submissions = publish_queued();
-  const unsigned ready = load_acquire(completion_tail_) - completion_head_;
-  const bool waits = ready < completions_min && timeout.count() > 0;
-  // IORING_SQ_TASKRUN: completions are there but must be fetched; IORING_SQ_CQ_OVERFLOW: some did not fit.
-  const bool fetches = (load_relaxed(submission_flags_) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
-  if (submissions == 0 && !waits && !fetches) return 0;
+  const bool waits = ready() < completions_min && timeout.count() > 0;
+  if (submissions == 0 && !waits && !must_fetch()) return 0;
 
   int result = 0;
   if (!waits || timeout == kWaitForever) {
     result = enter(submissions, waits ? completions_min : 0,
                    IORING_ENTER_GETEVENTS | (waits ? wait_flags_ : 0), nullptr, 0);
   } else {
-    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(timeout);
-    const __kernel_timespec limit{whole.count(), (timeout - whole).count()};
-    abi::EnterArgument argument;
-    argument.signal_mask_bytes = _NSIG / 8;
-    argument.timespec_address = reinterpret_cast<std::uint64_t>(&limit);
-    result = enter(submissions, completions_min, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | wait_flags_,
-                   &argument, sizeof(argument));
+    result = enter_and_wait(submissions, completions_min, timeout, 0);
   }
   submission_head_seen_ = load_acquire(submission_head_);
   return std::min(result, 0);
+}
+
+int UringRing::enter_and_wait(unsigned submissions, unsigned completions_min, std::chrono::nanoseconds limit,
+                              std::uint32_t min_wait_us) {
+  const auto whole = std::chrono::duration_cast<std::chrono::seconds>(limit);
+  const __kernel_timespec time{whole.count(), (limit - whole).count()};
+  abi::EnterArgument argument;
+  argument.signal_mask_bytes = _NSIG / 8;
+  argument.min_wait_us = min_wait_us;
+  argument.timespec_address = reinterpret_cast<std::uint64_t>(&time);
+  return enter(submissions, completions_min, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | wait_flags_,
+               &argument, sizeof(argument));
+}
+
+// Without the kernel's minimum wait it is the limit of an ordinary wait, and where nothing has come by then
+// another wait, for the first.
+int UringRing::submit_and_gather(unsigned enough, std::chrono::microseconds min_wait) {
+  if (ready() >= enough) return submit_and_wait(0, std::chrono::nanoseconds::zero());
+  const unsigned submissions = publish_queued();
+  int result = kernel_gathers_ ? enter_and_wait(submissions, enough, kGatheringLimit,
+                                                static_cast<std::uint32_t>(min_wait.count()))
+                               : enter_and_wait(submissions, enough, min_wait, 0);
+  if (!kernel_gathers_ && (result >= 0 || result == -ETIME) && ready() == 0) {
+    result = enter(0, 1, IORING_ENTER_GETEVENTS | wait_flags_, nullptr, 0);
+  }
+  submission_head_seen_ = load_acquire(submission_head_);
+  return std::min(result, 0);
+}
+
+int UringRing::submit_and_spin(std::chrono::nanoseconds limit) {
+  const int result = submit_and_wait(0, std::chrono::nanoseconds::zero());
+  if (result < 0) return result;
+  const CycleClock& clock = cycle_clock();
+  const std::uint64_t end_ns = clock.now_ns() + static_cast<std::uint64_t>(limit.count());
+  while (ready() == 0) {
+    if (must_fetch()) {
+      const int fetched = enter(0, 0, IORING_ENTER_GETEVENTS, nullptr, 0);
+      if (fetched < 0) return fetched;
+    } else if (clock.now_ns() >= end_ns) {
+      return 0;
+    } else {
+      cpu_relax();
+    }
+  }
+  return static_cast<int>(ready());
 }
 
 unsigned UringRing::reap(std::span<Completion> out) {

@@ -41,7 +41,9 @@ Worker::Worker(unsigned index, const NetworkOptions& options, const Clock& clock
       connections_(options.connections_max + kSpareSlots),
       handler_(std::move(handler)),
       batch_(kBatch),
-      start_ns_(clock.monotonic_ns()) {
+      start_ns_(clock.monotonic_ns()),
+      waits_plainly_(options.min_wait.count() == 0 && options.spin.count() == 0),
+      moderation_(options.min_wait) {
   context_.silent_senders.reserve(kSilentSendsMax);
   for (Listener& socket : datagram_sockets) {
     const auto number = static_cast<std::uint32_t>(datagram_sockets_.size());
@@ -102,12 +104,43 @@ void Worker::submit_and_wait() {
   // Those for whom there was no buffer in the last turn shall not wait for an event that feeds them.
   const bool feeding = !context_.starved.empty() && context_.buffers.with_kernel() > 0;
   const bool busy = again_ || feeding || !context_.ready.empty();
-  const int result = busy ? ring_->submit_and_wait(0, kNoWait) : ring_->submit_and_wait(1, kWaitForever);
+  const int result = busy ? ring_->submit_and_wait(0, kNoWait) : wait_for_work();
   RC_CHECK(is_transient(result));
+}
+
+int Worker::wait_for_work() {
+  if (waits_plainly_) [[likely]]
+    return ring_->submit_and_wait(1, kWaitForever);
+  return wait_as_configured();
+}
+
+int Worker::wait_as_configured() {
+  WorkerCounters& counters = context_.counters;
+  counters.waits.add();
+  const std::uint32_t completions = std::exchange(reaped_, 0);
+  if (std::exchange(gathering_, false)) counters.completions_gathered.add(completions);
+  if (context_.options.min_wait.count() != 0 && !context_.stopping) {
+    // Datagrams are not bound to connections: any number may come.
+    const std::uint32_t sources = datagram_sockets_.empty() ? connections_.taken() : Moderation::kEnough;
+    const unsigned enough = moderation_.next(clock_.monotonic_ns(), completions, sources);
+    gathering_ = enough > 1;
+    if (gathering_) {
+      counters.waits_gathering.add();
+      return ring_->submit_and_gather(enough, context_.options.min_wait);
+    }
+  }
+  if (context_.options.spin.count() != 0) {
+    counters.waits_spinning.add();
+    const int found = ring_->submit_and_spin(context_.options.spin);
+    if (found > 0) counters.spins_successful.add();
+    if (found != 0) return found;
+  }
+  return ring_->submit_and_wait(1, kWaitForever);
 }
 
 void Worker::reap_all() {
   while (const unsigned count = ring_->reap(batch_)) {
+    reaped_ += count;
     for (unsigned i = 0; i < count; ++i) dispatch(batch_[i]);
     if (count < batch_.size()) return;
   }

@@ -24,6 +24,7 @@
 #include "net/datagram_socket.h"
 #include "net/handoff.h"
 #include "net/listener.h"
+#include "net/moderation.h"
 #include "net/ring.h"
 #include "net/worker_context.h"
 #include "ringcached/network.h"
@@ -86,6 +87,8 @@ class Worker {
  private:
   bool background_step();
   void submit_and_wait();
+  int wait_for_work();
+  int wait_as_configured();
   void reap_all();
   void hear_silence();
   void dispatch(const Completion& completion);
@@ -120,6 +123,10 @@ class Worker {
   const std::uint64_t start_ns_;
   bool again_ = false;         // on_turn has work left
   bool submit_apart_ = false;  // as on_turn_end wants it
+  bool gathering_ = false;     // in the last wait
+  std::uint32_t reaped_ = 0;   // since then
+  const bool waits_plainly_;   // neither min_wait nor spin is set
+  Moderation moderation_;
   std::uint64_t stop_deadline_ns_ = 0;
   std::uint32_t stop_turn_ = 0;
   std::uint32_t ticks_missed_ = 0;

@@ -26,6 +26,8 @@ struct StarvedTag;
 struct WorkerCounters {
   Counter bytes_read, bytes_written;
   Counter yields, idle_kicks;
+  Counter waits, waits_gathering, completions_gathered;  // with min_wait or spin only
+  Counter waits_spinning, spins_successful;
   Counter receive_buffers_exhausted, receives_paused;
   Counter sends_short, stale_completions;
   Counter connections_opened, connections_closed;

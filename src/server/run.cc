@@ -112,6 +112,10 @@ class Process {
           "; serving with epoll instead, which costs more processor time (--io=epoll chooses it without this "
           "warning)");
     }
+    if (const Status fallback = server_->network().min_wait_fallback(); !fallback) {
+      say("warning: " + fallback.message() +
+          "; workers gather by time limits instead, at the price of another system call where nothing comes");
+    }
     if (!config_.process.pidfile.empty()) {
       auto pidfile = PidFile::create(config_.process.pidfile);
       if (!pidfile) return pidfile.status();

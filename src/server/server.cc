@@ -38,6 +38,8 @@ NetworkOptions network_options(const config::Config& config, const NodePlacement
   options.ring_entries = config.io.ring_entries;
   options.receive_buffers = config.io.receive_buffers;
   options.receive_buffer_bytes = static_cast<unsigned>(config.io.receive_buffer_bytes);
+  options.min_wait = std::chrono::microseconds(config.io.min_wait_us);
+  options.spin = std::chrono::microseconds(config.io.spin_us);
   options.stop_deadline = std::chrono::milliseconds(config.network.stop_deadline_ms);
   return options;
 }

@@ -68,6 +68,16 @@ bool maintainer_on(const Snapshot& s) {
 bool udp_on(const Snapshot& s) {
   return s.config->network.udp_port != 0;
 }
+bool min_wait_on(const Snapshot& s) {
+  return s.config->io.min_wait_us != 0;
+}
+bool spin_on(const Snapshot& s) {
+  return s.config->io.spin_us != 0;
+}
+std::string gathers_by(const Snapshot& s) {
+  if (s.network.io_backend == IoBackend::kEpoll) return "sleep";
+  return s.network.kernel_gathers ? "minimum_wait" : "time_limit";
+}
 std::uint64_t worker_connections_min(const Snapshot& s) {
   const auto least = std::ranges::min_element(s.network.workers, {}, &WorkerStats::current_connections);
   return least == s.network.workers.end() ? 0 : least->current_connections;
@@ -218,6 +228,13 @@ constexpr Row kOwnRows[] = {
     network<&NetworkStats::stale_completions>("stale_completions"),
     network<&NetworkStats::accept_errors>("accept_errors"),
     network<&NetworkStats::handoff_retries>("handoff_retries"),
+    only([](const Snapshot& s) { return min_wait_on(s) || spin_on(s); },
+         network<&NetworkStats::waits>("waits")),
+    only(min_wait_on, text("waits_gather_by", gathers_by)),
+    only(min_wait_on, network<&NetworkStats::waits_gathering>("waits_gathering")),
+    only(min_wait_on, network<&NetworkStats::completions_gathered>("completions_gathered")),
+    only(spin_on, network<&NetworkStats::waits_spinning>("waits_spinning")),
+    only(spin_on, network<&NetworkStats::spins_successful>("spins_successful")),
     state("worker_connections_min", worker_connections_min),
     state("worker_connections_max", worker_connections_max),
     only(udp_on, network<&NetworkStats::datagrams_received>("udp_datagrams_received")),

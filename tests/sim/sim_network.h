@@ -86,6 +86,7 @@ class SimNetwork : public Network {
   void join() override {}
   unsigned workers() const override { return options.workers; }
   Status io_fallback() const override { return Status::ok(); }
+  Status min_wait_fallback() const override { return Status::ok(); }
   NetworkStats stats() const override;
   std::vector<ConnectionInfo> connections() const override { return {}; }
   std::vector<ListenAddress> bound() const override { return {}; }

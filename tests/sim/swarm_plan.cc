@@ -29,6 +29,13 @@ void draw_network(Dice& dice, NetworkOptions& options) {
   options.stop_deadline = std::chrono::milliseconds(2000);
 }
 
+void draw_waits(Dice& dice, NetworkOptions& options) {
+  static constexpr unsigned kMinWaitUs[] = {0, 0, 20, 1000, 50'000};
+  static constexpr unsigned kSpinUs[] = {0, 0, 0, 5, 500};
+  options.min_wait = std::chrono::microseconds(dice.pick(kMinWaitUs));
+  options.spin = std::chrono::microseconds(dice.pick(kSpinUs));
+}
+
 void draw_store(Dice& dice, const NetworkOptions& network, SwarmPlan& plan) {
   static constexpr std::size_t kItemBytes[] = {1024, 1024, 8192, 65536, 400'000};
   static constexpr unsigned kMegabytes[] = {64, 64, 64, 2, 3, 6};
@@ -117,6 +124,7 @@ SwarmPlan SwarmPlan::draw(std::uint64_t seed) {
   static constexpr unsigned kCompletions[] = {1, 2, 8, 8};
   plan.completions_per_submission = dice.pick(kCompletions);
   plan.faults = SimFaults::swarm(seed);
+  draw_waits(dice, plan.network);
   return plan;
 }
 
@@ -138,6 +146,8 @@ std::string SwarmPlan::describe() const {
       .add("high_water", network.output_high_water)
       .add("low_water", network.output_low_water)
       .add("idle_timeout", network.idle_timeout.count())
+      .add("min_wait_us", network.min_wait.count())
+      .add("spin_us", network.spin.count())
       .add("requests_per_turn", config.network.requests_per_turn)
       .add("memory", store.memory_limit_bytes)
       .add("item_max", store.item_bytes_max)

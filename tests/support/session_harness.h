@@ -24,6 +24,7 @@ class FakeNetwork final : public Network {
   void join() override {}
   unsigned workers() const override { return 1; }
   Status io_fallback() const override { return Status::ok(); }
+  Status min_wait_fallback() const override { return Status::ok(); }
   NetworkStats stats() const override {
     return {.bytes_read = 1234,
             .receive_buffers = 256,

@@ -373,6 +373,8 @@ int SimRing::wait(unsigned completions_min, std::chrono::nanoseconds timeout) {
   const bool limited = timeout != net::kWaitForever;
   const std::uint64_t end_ns =
       limited ? world_.clock.monotonic_ns() + static_cast<std::uint64_t>(timeout.count()) : UINT64_MAX;
+  // No more than fit, as in the kernel.
+  completions_min = std::min(completions_min, options_.completion_entries);
   while (visible_.size() < completions_min) {
     if (world_.clock.monotonic_ns() >= end_ns) return -ETIME;
     if (world_.step()) continue;
@@ -388,6 +390,17 @@ int SimRing::wait(unsigned completions_min, std::chrono::nanoseconds timeout) {
     world_.clock.advance_ns(wake_ns - world_.clock.monotonic_ns());
   }
   return 0;
+}
+
+int SimRing::submit_and_gather(unsigned enough, std::chrono::microseconds min_wait) {
+  const int result = submit_and_wait(enough, min_wait);
+  if (!visible_.empty() || (result != 0 && result != -ETIME)) return result;
+  return wait(1, net::kWaitForever);
+}
+
+int SimRing::submit_and_spin(std::chrono::nanoseconds limit) {
+  const int result = submit_and_wait(1, limit);
+  return result == 0 || result == -ETIME ? static_cast<int>(visible_.size()) : result;
 }
 
 unsigned SimRing::reap(std::span<net::Completion> out) {

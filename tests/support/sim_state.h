@@ -139,6 +139,8 @@ class SimRing final : public net::Ring {
   std::span<char> buffer(std::uint16_t id) override;
   void return_buffers(std::span<const std::uint16_t> ids) override;
   int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) override;
+  int submit_and_gather(unsigned enough, std::chrono::microseconds min_wait) override;
+  int submit_and_spin(std::chrono::nanoseconds limit) override;
   unsigned reap(std::span<net::Completion> out) override;
   int close_socket(int socket) override;
   int shutdown_socket(int socket, int how) override;

@@ -98,7 +98,7 @@ TEST_SUITE("config_file") {
         "\xEF\xBB\xBF[network]\nport = 5_000\nlisten = [\"::1\", \"a:1,b:2\"]\n"
         "idle_timeout = \"2m\"\nunix_mode = \"0660\"\n"
         "[memory]\nlimit = '1g'\n[compat]\ngrowth_factor = 2\n[store]\nevict_when_full = false\n"
-        "[io]\nlevel = \"6.12\"\n",
+        "[io]\nlevel = \"6.12\"\nmin_wait = \"50us\"\nspin = \"1ms\"\n",
         "a.conf", better);
     CHECK_FALSE(none);
     const Config& config = better.config;
@@ -110,6 +110,8 @@ TEST_SUITE("config_file") {
     CHECK(config.store.growth_factor == 2.0);
     CHECK_FALSE(config.store.evictions_enabled);
     CHECK(config.io.level == IoLevel::k6_12);
+    CHECK(config.io.min_wait_us == 50);
+    CHECK(config.io.spin_us == 1000);
   }
 
   TEST_CASE("the command line wins over the file, the file over the default") {

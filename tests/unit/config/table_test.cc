@@ -91,6 +91,10 @@ TEST_SUITE("option_table") {
     CHECK(toml_text(size, Value(std::int64_t{1048577})) == "\"1048577b\"");
     CHECK(toml_text(*find_key("network.stop_deadline"), Value(std::int64_t{250})) == "\"250ms\"");
     CHECK(toml_text(*find_key("network.stop_deadline"), Value(std::int64_t{5000})) == "\"5s\"");
+    CHECK(toml_text(*find_key("io.min_wait"), Value(std::int64_t{50})) == "\"50us\"");
+    CHECK(toml_text(*find_key("io.min_wait"), Value(std::int64_t{2000})) == "\"2ms\"");
+    CHECK(toml_text(*find_key("io.min_wait"), Value(std::int64_t{0})) == "\"0\"");
+    CHECK(toml_text(*find_key("network.idle_timeout"), Value(std::int64_t{90})) == "\"90s\"");
     CHECK(toml_text(*find_key("compat.growth_factor"), Value(2.0)) == "2.0");
     CHECK(toml_string("a\"\\\n\x7f") == "\"a\\\"\\\\\\u000A\\u007F\"");
   }

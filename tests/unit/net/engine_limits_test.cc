@@ -218,6 +218,14 @@ TEST_SUITE("engine_limits") {
     options = loopback_options();
     options.output_low_water = options.output_high_water + 1;
     CHECK(Network::create(options, handler).status().message().find("output_low_water") != std::string::npos);
+    for (const auto member : {&NetworkOptions::min_wait, &NetworkOptions::spin}) {
+      for (const int wait_us : {-1, 1'000'001}) {
+        options = loopback_options();
+        options.*member = std::chrono::microseconds(wait_us);
+        CHECK(Network::create(options, handler).status().message().find("min_wait and spin") !=
+              std::string::npos);
+      }
+    }
     options = loopback_options();
     options.listeners[0].port = handler.port();
     CHECK(Network::create(options, handler).status().message().find("in use") != std::string::npos);

@@ -138,6 +138,58 @@ TEST_SUITE("features") {
     if (!features.available) MESSAGE("io_uring is not available here: ", features.reason.message());
   }
 
+  TEST_CASE("the minimum wait is used only if it works") {
+    const auto with = [](bool min_wait) {
+      Features features;
+      features.available = true;
+      features.min_wait = min_wait;
+      features.entries = {{"other", true, ""}, {"minimum wait", min_wait, "tier 6.12"}};
+      return features;
+    };
+    Features right = with(true);
+    CHECK(net::verify_min_wait(
+              right,
+              +[] {
+                return Result(net::MinWaitFindings{2.0, 2.1, 20.1});
+              })
+              .is_ok());
+    CHECK(right.min_wait);
+    CHECK(right.entries[1].present);
+
+    Features wrong = with(true);
+    const Status cause = net::verify_min_wait(
+        wrong, +[] {
+          return Result(net::MinWaitFindings{100.0, 100.1, 100.2});
+        });
+    CHECK(names(cause, "does not work in this kernel"));
+    CHECK(names(cause, "100.0 ms with a completion at hand"));
+    CHECK_FALSE(wrong.min_wait);
+    CHECK(wrong.entries[0].present);
+    CHECK_FALSE(wrong.entries[1].present);
+    CHECK(wrong.entries[1].note.find("WRONG") != std::string::npos);
+
+    Features failing = with(true);
+    const Status failure = net::verify_min_wait(
+        failing, +[] { return Result<net::MinWaitFindings>(Status(StatusCode::kUnavailable, "no memory")); });
+    CHECK(names(failure, "no memory"));
+    CHECK_FALSE(failing.min_wait);
+
+    Features without = with(false);
+    CHECK(names(net::verify_min_wait(without), "needs Linux 6.12"));
+    Features none;
+    none.reason = Status(StatusCode::kUnavailable, "said before");
+    CHECK(net::verify_min_wait(none).message() == "said before");
+  }
+
+  TEST_CASE("findings of the minimum wait: late is wrong, wherever it shows") {
+    using net::MinWaitFindings;
+    CHECK(MinWaitFindings{2.0, 2.0, 20.0}.right());
+    CHECK(MinWaitFindings{2.4, 3.0, 35.0}.right());
+    CHECK_FALSE(MinWaitFindings{100.1, 2.0, 20.0}.right());
+    CHECK_FALSE(MinWaitFindings{2.0, 100.1, 20.0}.right());
+    CHECK_FALSE(MinWaitFindings{2.0, 2.0, 100.1}.right());
+  }
+
   TEST_CASE("a forced tier switches off what came later, and never adds" *
             doctest::skip(!probe_features().available)) {
     const Features automatic = probe_features();

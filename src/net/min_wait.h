@@ -7,7 +7,7 @@
 
 #include "ringcached/status.h"
 
-namespace ringcached::bench {
+namespace ringcached::net {
 
 struct MinWaitFindings {
   // How long a wait for 8 completions took that got only one: there before, in the middle of the minimum
@@ -24,4 +24,4 @@ struct MinWaitFindings {
 // Takes at most a third of a second. Fails where the kernel has no minimum wait.
 Result<MinWaitFindings> try_min_wait();
 
-}  // namespace ringcached::bench
+}  // namespace ringcached::net
