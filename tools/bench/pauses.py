@@ -90,6 +90,9 @@ class Run:
             longest <= TURN_US_MAX)
         row(f"{self.name}: turn, CPU, 99.9 %", most, "us", f"<= {TURN_US_MAX}", most <= TURN_US_MAX)
         row(f"{self.name}: turn, elapsed, longest", found["turn_max_us"], "us", "", None)
+        if longest > TURN_US_MAX:
+            parts = {name[len("longest_turn_"):]: value for name, value in found.items() if name.startswith("longest_turn_")}
+            print(f"{self.name}: of the longest turn: {parts}", file=sys.stderr, flush=True)
         for step in ("reaper", "index", "pages", "flush"):
             if found.get(f"upkeep_{step}_count", 0) > 0:
                 row(f"{self.name}: step of {step}, longest", found[f"upkeep_{step}_max_us"], "us", "", None)
