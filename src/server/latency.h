@@ -18,6 +18,9 @@
 //    called once more: the call that hands all of them over. What a full socket leaves for later is not in
 //    it.
 // A request's time in the socket, before the turn, is not seen; no turn being long, it is short.
+//
+// Of the longest turn there is more than its length: what its time went into, so that whoever meets a long
+// one need not wait for the next to learn whose it was.
 #pragma once
 
 #include <array>
@@ -74,9 +77,36 @@ namespace ringcached::server {
   X(MetaArithmetic, "ma")           \
   X(Other, "other")
 
+// What is told of the longest turn, by CPU time where that is measured: the enumerator is k + the name, the
+// text follows "longest_turn_". Those that end with "us" are kept in nanoseconds. CPU time, page faults
+// (memory that was touched for the first time) and switches (the thread slept or was kept from running) only
+// with latency_histograms = "cpu": the kernel has to be asked at each turn's begin. A turn much longer than
+// its parts say, without any of these, was stopped by who runs the machine.
+//   executing   all that is done about connections, from their input to their replies
+//   rest        none of the parts: between the end of the last upkeep step and the turn's, watchers,
+//   completions
+#define RINGCACHED_TURN_FIGURES(X)    \
+  X(Elapsed, "us")                    \
+  X(Executing, "executing_us")        \
+  X(UpkeepIndex, "upkeep_index_us")   \
+  X(UpkeepReaper, "upkeep_reaper_us") \
+  X(UpkeepPages, "upkeep_pages_us")   \
+  X(UpkeepFlush, "upkeep_flush_us")   \
+  X(Rest, "rest_us")                  \
+  X(Requests, "requests")             \
+  X(SecondsAgo, "seconds_ago")        \
+  X(Cpu, "cpu_us")                    \
+  X(PageFaults, "page_faults")        \
+  X(Switches, "switches")
+
 enum class Span : std::uint8_t {
 #define RINGCACHED_X(name, text) k##name,
   RINGCACHED_SPANS(RINGCACHED_X)
+#undef RINGCACHED_X
+};
+enum class TurnFigure : std::uint8_t {
+#define RINGCACHED_X(name, text) k##name,
+  RINGCACHED_TURN_FIGURES(RINGCACHED_X)
 #undef RINGCACHED_X
 };
 enum class CommandKind : std::uint8_t {
@@ -87,14 +117,32 @@ enum class CommandKind : std::uint8_t {
 inline constexpr std::size_t kSpans = static_cast<std::size_t>(Span::kUpkeepFlush) + 1;
 inline constexpr std::size_t kCommandKinds = static_cast<std::size_t>(CommandKind::kOther) + 1;
 
+inline constexpr std::size_t kTurnFigures = static_cast<std::size_t>(TurnFigure::kSwitches) + 1;
+
 CommandKind kind_of(protocol::Command command);
 CommandKind kind_of(protocol::MetaCommand command);
 CommandKind kind_of(protocol::BinaryCommand command);
+
+// The figures of one turn, replaced as a whole by one writer. Any number of readers.
+class TurnRecord {
+ public:
+  using Figures = std::array<std::uint64_t, kTurnFigures>;
+
+  // Only the owning thread.
+  void set(const Figures& figures);
+  // False when the writer was at it each time: ask again later.
+  bool get(Figures& figures) const;
+
+ private:
+  std::atomic<std::uint32_t> version_{0};  // odd: being replaced
+  std::array<std::atomic<std::uint64_t>, kTurnFigures> figures_{};
+};
 
 // One worker's. Written by the worker, read by any thread.
 struct LatencyCells {
   std::array<Histogram, kSpans> spans;
   std::array<Histogram, kCommandKinds> latency, executing;
+  TurnRecord longest;  // kSecondsAgo holds when it began
   // Of the reset since which they count; with release once they are cleared.
   std::atomic<std::uint32_t> resets{0};
 };
@@ -119,6 +167,7 @@ class LatencyBook {
 
  private:
   std::vector<LatencyCells*> cells_of_all();
+  static void write_longest(StatSink& sink, const std::vector<LatencyCells*>& all, std::uint32_t current);
 
   std::atomic<config::LatencyHistograms> mode_;
   std::atomic<std::uint32_t> resets_{0};
@@ -168,6 +217,8 @@ class WorkerLatency {
   template <typename Visit>
   static void take(Tally& tally, std::uint32_t& kinds, Visit visit);
   Histogram& of(Span span) { return cells_.spans[static_cast<std::size_t>(span)]; }
+  std::uint64_t& figure(TurnFigure which) { return figures_[static_cast<std::size_t>(which)]; }
+  void note_longest(std::uint64_t turn_ns, std::uint64_t cpu_ns);
 
   LatencyBook& book_;
   LatencyCells& cells_;
@@ -182,6 +233,7 @@ class WorkerLatency {
   std::uint64_t waited_ns_ = 0;
   std::uint64_t replies_ = 0;  // of the turn whose sending is measured
   Tally run_{}, turn_{};
+  TurnRecord::Figures figures_{};  // of this turn, as far as known
 };
 
 }  // namespace ringcached::server

@@ -154,9 +154,12 @@ Chunk Arena::allocate(unsigned slab_class, Effort effort) {
   impl.recheck_limbo(&leaving);
   if (const Chunk chunk = impl.take(slab_class)) return chunk;
   if (impl.pool.pages_free() != 0) {
+    const bool for_reserve = impl.wants_free_page();
     guard.unlock();
     const PageId page = impl.pool.acquire(impl.options.part);
+    const PageId spare = for_reserve ? impl.pool.acquire(impl.options.part) : kNoPage;
     guard.lock();
+    if (spare != kNoPage) impl.keep_in_reserve(spare, leaving);
     if (page != kNoPage) {
       if (impl.attach(slab_class, page)) {
         impl.note_gain(kPageBytes);

@@ -49,8 +49,9 @@ void Arena::Impl::note_gain(std::size_t bytes) {
   ++window;
 }
 
-// A page that take_page() got has become one of class `to`.
+// The page that came last has become one of class `to`. One that was the pool's until then has not moved.
 void Arena::Impl::note_move(unsigned to) {
+  if (page_came_from == kToPool) return note_gain(kPageBytes);
   ++moves.moved;
   moves.last_from = page_came_from;
   moves.last_to = to;

@@ -132,6 +132,8 @@ struct Arena::Impl {
   void want_reserve();
   std::size_t reserve_size() const;
   std::size_t reserve_kept() const;
+  bool wants_free_page() const;
+  void keep_in_reserve(PageId page, Leaving& to_pool);
   bool give_reserved(std::size_t kept, Leaving& to_pool);
   void abandon_leaving();
   void note_page_work();
@@ -164,7 +166,7 @@ struct Arena::Impl {
   static constexpr std::size_t kReserveMax = 8;
   struct Emptied {
     PageId page = kNoPage;
-    unsigned from = 0;  // class
+    unsigned from = 0;  // class; kToPool: none, it was the pool's
   };
   std::array<Emptied, kReserveMax> reserve;
   std::size_t reserve_count = 0;

@@ -226,6 +226,22 @@ std::size_t Arena::Impl::reserve_kept() const {
   return (reserve_size() + 1) / 2;
 }
 
+// There soon will be pressure: with each of the last free pages that it takes, an arena takes one for its
+// reserve. The free ones, too, are counted as those of arenas.
+bool Arena::Impl::wants_free_page() const {
+  const std::size_t free = pool.pages_free();
+  if (!options.evict || free > kFreeAgain || reserve_count == kReserveMax) return false;
+  return reserve_count < (page_count + reserve_count + free) / kPagesPerReserved;
+}
+
+void Arena::Impl::keep_in_reserve(PageId page, Leaving& to_pool) {
+  if (reserve_count == kReserveMax) {
+    to_pool.add(page);
+  } else {
+    reserve[reserve_count++] = {page, kToPool};
+  }
+}
+
 // There is pressure.
 void Arena::Impl::want_reserve() {
   if (!options.evict || reserve_count >= reserve_size()) return;

@@ -37,7 +37,7 @@ constexpr std::size_t kLooksPerUnit = 8;
 constexpr std::size_t kPrefetchBatch = 16;
 // Epochs in use from which on every flush frees some; a step of that; and the epochs that are left to flushes
 // of other threads between preparing one and doing it.
-constexpr std::uint64_t kPurgeFrom = StoreCore::kEpochs / 2;
+constexpr std::uint64_t kPurgeFrom = StoreCore::kEpochs / 4;
 constexpr std::size_t kPurgeStep = 512;
 constexpr std::uint64_t kEpochsSpare = 8;
 
@@ -170,13 +170,18 @@ std::uint64_t StoreCore::epochs_in_use() const {
   return most;
 }
 
+// Items of this epoch and of older ones have to go if the current one is `epoch`; none while there are few.
+std::uint64_t epoch_to_free(std::uint64_t epoch) {
+  return epoch < kPurgeFrom ? 0 : epoch + 1 - kPurgeFrom;
+}
+
 // The arena that is furthest behind.
 bool EpochPurge::begin(const StoreCore& core) {
   epoch_ = core.epoch.load(std::memory_order_relaxed);
-  std::uint64_t oldest = epoch_ + 1 - kPurgeFrom;
+  std::uint64_t oldest = epoch_to_free(epoch_);
   for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
     Reaper& reaper = core.states[id]->reaper;
-    if (epoch_ < kPurgeFrom || reaper.clean_epoch() > oldest) continue;
+    if (oldest == 0 || reaper.clean_epoch() > oldest) continue;
     oldest = reaper.clean_epoch();
     reaper_ = &reaper;
     arena_ = id;
@@ -189,7 +194,10 @@ bool EpochPurge::begin(const StoreCore& core) {
 void EpochPurge::step(ThreadState& thread, std::size_t chunks_max) {
   StoreCore& core = *thread.core;
   for (std::size_t used = 0; used < chunks_max;) {
-    if (reaper_ == nullptr && !begin(core)) return;
+    if (reaper_ == nullptr && !begin(core)) {
+      pages_owed_.store(0, std::memory_order_relaxed);
+      return;
+    }
     used += reap_all_of(core, thread, found_, core.latest_now.load(std::memory_order_relaxed),
                         chunks_max - used, [](unsigned) {});
     if (!found_.empty()) return;
@@ -197,18 +205,38 @@ void EpochPurge::step(ThreadState& thread, std::size_t chunks_max) {
       std::exchange(reaper_, nullptr)->raise_clean_epoch(epoch_);
       continue;
     }
+    note_page();
     used += Reaper::collect_dead(core, *core.arenas[arena_], --page_, found_) / kLooksPerUnit + 1;
   }
 }
 
-// For who can wait: true when a flush now is a matter of a moment.
+void EpochPurge::note_page() {
+  const std::size_t owed = pages_owed_.load(std::memory_order_relaxed);
+  if (owed != 0) pages_owed_.store(owed - 1, std::memory_order_relaxed);
+}
+
+void EpochPurge::share_out(const StoreCore& core, std::uint64_t epochs_left) {
+  const std::uint64_t oldest = epoch_to_free(core.epoch.load(std::memory_order_relaxed));
+  std::size_t pages = 0;
+  for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
+    const Reaper& reaper = core.states[id]->reaper;
+    if (oldest == 0 || reaper.clean_epoch() > oldest) continue;
+    pages += &reaper == reaper_ ? page_ : core.arenas[id]->pages();
+  }
+  const std::uint64_t flushes = std::max<std::uint64_t>(epochs_left, 1);
+  pages_owed_.store((pages + flushes - 1) / flushes, std::memory_order_relaxed);
+}
+
+// For who can wait: true when a flush now is a matter of a moment, and the next ones will not have to make up
+// for it.
 bool StoreCore::prepare_flush(ThreadState& thread) {
   if (epochs_in_use() < kPurgeFrom) return true;
   if (!std::exchange(thread.purged_in_turn, true)) {
     const std::unique_lock guard(flush_lock_, std::try_to_lock);
     if (guard) purge_.step(thread, kPurgeStep);
   }
-  return epochs_in_use() + kEpochsSpare < kEpochs;
+  const std::uint64_t in_use = epochs_in_use();
+  return in_use < kPurgeFrom || (in_use + kEpochsSpare < kEpochs && !purge_.owes());
 }
 
 void StoreCore::flush(ThreadState& thread) {
@@ -222,6 +250,8 @@ void StoreCore::flush(ThreadState& thread) {
   // Before the next number comes to mean an old epoch, everything of that one must be gone.
   while (epochs_in_use() >= kEpochs) purge_.step(thread, kPurgeStep);
   epoch.fetch_add(1, std::memory_order_release);
+  const std::uint64_t in_use = epochs_in_use();
+  if (in_use >= kPurgeFrom) purge_.share_out(*this, kEpochs - std::min(kEpochs, in_use + kEpochsSpare));
 }
 
 }  // namespace ringcached::store

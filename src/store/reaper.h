@@ -55,20 +55,27 @@ class Reaper {
 
 // Frees flush epochs when reaping does not keep up with flushes: goes over the arena that holds the oldest
 // ones, whosever it is, in steps. What a step leaves is gone on with by the next, of any thread; one at a
-// time.
+// time. So that no flush has to wait for all of it, each waits for its share, in proportion to the epochs
+// that are left.
 class EpochPurge {
  public:
   // At most about `chunks_max` chunks; does nothing while few epochs are in use.
   void step(ThreadState& thread, std::size_t chunks_max);
+  // There was a flush, and `epochs_left` more may follow before there must be none of the oldest epochs left.
+  void share_out(const StoreCore& core, std::uint64_t epochs_left);
+  // The next flush's share is not done yet. Any thread.
+  bool owes() const { return pages_owed_.load(std::memory_order_relaxed) != 0; }
 
  private:
   bool begin(const StoreCore& core);
+  void note_page();
 
   Reaper* reaper_ = nullptr;  // of the arena; null: nothing has begun
   unsigned arena_ = 0;
   std::size_t page_ = 0;  // the pages below this one are still to be looked at
   std::uint64_t epoch_ = 0;
-  std::vector<ChunkAddress> found_;  // dead items of the page last visited
+  std::vector<ChunkAddress> found_;         // dead items of the page last visited
+  std::atomic<std::size_t> pages_owed_{0};  // to be looked at before the next flush
 };
 
 }  // namespace ringcached::store

@@ -41,6 +41,10 @@ def lines(options):
         for name in ("turn", "get", "get_executing", "incr"):
             values = [found[f"{name}_{which}_us"] for which in ("p50", "p90", "p99", "p999", "max")]
             assert values == sorted(values) and values[0] > 0, (name, values)
+        longest = {name[len("longest_turn_"):]: value for name, value in found.items() if name.startswith("longest_turn_")}
+        parts = ("executing_us", "upkeep_index_us", "upkeep_reaper_us", "upkeep_pages_us", "upkeep_flush_us", "rest_us")
+        assert set(longest) == {"us", *parts, "requests", "seconds_ago"}, longest
+        assert abs(longest["us"] - sum(longest[part] for part in parts)) < 0.01, longest
         with server.connect() as connection:
             assert connection.request("stats reset") == "RESET"
         found = figures(server)
@@ -104,6 +108,8 @@ def pauses(options):
         for name in ("upkeep_reaper", "upkeep_pages"):  # the index mostly grows with the requests that fill it
             assert found[f"{name}_count"] > 0, found
         print(f"# longest turn: {found['turn_max_us']} us, in CPU time {found['turn_cpu_max_us']} us")
+        print(f"# {' '.join(f'{name[13:]} {value:.0f}' for name, value in found.items() if name.startswith('longest_turn_'))}")
+        assert found["longest_turn_cpu_us"] == found["turn_cpu_max_us"] > 0, found
         assert found["turn_cpu_p999_us"] < STEP_US_MAX * SLACK, found
         assert found["upkeep_pages_p50_us"] < STEP_US_MAX * SLACK, found
 

@@ -42,11 +42,11 @@ def wake_ups(pid):
     return total
 
 
-def store_many(connection, count, value, ttl=0, prefix=b"key", batch=2000):
-    """`count` items under new keys, without answers; returns when the last is stored."""
+def store_many(connection, count, value, ttl=0, prefix=b"key", batch=2000, first=0):
+    """`count` items under new keys, numbered from `first` on, without answers; returns when the last is stored."""
     tail = b" 0 %d %d noreply\r\n%s\r\n" % (ttl, len(value), value)
-    for start in range(0, count, batch):
-        end = min(count, start + batch)
+    for start in range(first, first + count, batch):
+        end = min(first + count, start + batch)
         connection.send(b"".join(b"set %s%d%s" % (prefix, i, tail) for i in range(start, end)))
     connection.send(b"mn\r\n")
     assert connection.line() == b"MN"

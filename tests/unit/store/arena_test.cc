@@ -365,6 +365,46 @@ TEST_SUITE("arena") {
     CHECK(owner.asked > 4 * Arena::kEmptyingStep);
   }
 
+  TEST_CASE("of the last free pages some are kept, so that no class empties a page for its first chunk") {
+    constexpr unsigned kSmall = 20;  // more to a page than a step empties
+    for (const unsigned count : {8U, 63U, 64U, 128U, 300U, 576U}) {
+      CAPTURE(count);
+      FakeOwner owner(pages(count), {{}});
+      Arena& arena = *owner.arenas[0];
+      REQUIRE(owner.classes.chunks_per_page(kSmall) > 2 * Arena::kEmptyingStep);
+      // To the last chunk, and no further.
+      while (owner.pool->pages_free() != 0 || arena.class_stats(kSmall).chunks_free != 0) {
+        REQUIRE(arena.allocate(kSmall));
+      }
+      CHECK(owner.asked == 0);
+      const std::size_t kept = count - arena.pages();
+      CHECK(kept == std::min<std::size_t>(count / 64, 8));
+      for (unsigned i = 0; i < kept; ++i) CHECK(arena.allocate(70 + i));
+      CHECK(owner.asked == 0);
+      CHECK(arena.pages() == count);
+      CHECK(arena.move_stats().moved == 0);
+    }
+  }
+
+  TEST_CASE("each arena keeps some of the last free pages") {
+    FakeOwner owner(pages(160), {{}, {}});
+    while (owner.pool->pages_free() != 0) {
+      for (const auto& arena : owner.arenas) REQUIRE(arena->allocate(60));
+    }
+    const std::size_t held = owner.arenas[0]->pages() + owner.arenas[1]->pages();
+    CHECK(held == 160 - 2);
+    for (const auto& arena : owner.arenas) CHECK(arena->allocate(77, Arena::Effort::kShort));
+    CHECK(owner.asked == 0);
+  }
+
+  TEST_CASE("without eviction no free page is kept") {
+    FakeOwner owner(pages(128), {{.evict = false}});
+    Arena& arena = *owner.arenas[0];
+    while (arena.allocate(60)) {
+    }
+    CHECK(arena.pages() == 128);
+  }
+
   TEST_CASE("other arenas do not get the last page of the reserve") {
     FakeOwner owner(pages(64), {{}});
     Arena& arena = *owner.arenas[0];
