@@ -237,7 +237,7 @@ TEST_SUITE("bench") {
   }
 
   // Only what differs from answer to answer; a status is followed by the length of the body.
-  std::string binary_answer(char opcode, char status, std::string extras, std::string value) {
+  std::string binary_answer(char opcode, char status, const std::string& extras, const std::string& value) {
     std::string answer{'\x81', opcode, 0, 0, static_cast<char>(extras.size()), 0, 0, status, 0, 0, 0};
     answer += static_cast<char>(extras.size() + value.size());
     return answer + std::string(12, '\0') + extras + value;

@@ -61,7 +61,7 @@ Status read_through(const char* program, int file, const std::string& path, KeyT
   pid_t child = 0;
   const Status started = start_decompressor(program, file, ends, child);
   if (!started) return {started.code(), path + ": " + started.message()};
-  const Status status = read_all(ends[0], path, parser);
+  Status status = read_all(ends[0], path, parser);
   close(ends[0]);
   int exited = 0;
   while (waitpid(child, &exited, 0) < 0 && errno == EINTR) {

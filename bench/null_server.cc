@@ -49,7 +49,7 @@ constexpr std::size_t kRunBytes = 64 * 1024;
 // One kind of reply, and the same one repeated.
 struct Template {
   // The value, if there is one, ends `tail_bytes` before the reply does.
-  explicit Template(std::string reply, std::size_t value_bytes = 0, std::size_t tail_bytes = 0)
+  explicit Template(const std::string& reply, std::size_t value_bytes = 0, std::size_t tail_bytes = 0)
       : bytes(reply.size()), value_size(value_bytes), tail_size(tail_bytes) {
     do run += reply;
     while (run.size() + bytes <= kRunBytes);

@@ -34,7 +34,7 @@ struct TemporaryDirectory {
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   std::string write(const std::string& name, const std::string& text, mode_t mode = 0644) const {
-    const std::string at = path / name;
+    std::string at = path / name;
     std::ofstream(at) << text;
     chmod(at.c_str(), mode);
     return at;
@@ -44,7 +44,8 @@ struct TemporaryDirectory {
 
 // PATH is this directory alone while it lives.
 struct OnlyPath {
-  explicit OnlyPath(const std::filesystem::path& directory) : before(std::getenv("PATH")) {
+  explicit OnlyPath(const std::filesystem::path& directory) {
+    if (const char* path = std::getenv("PATH")) before = path;
     setenv("PATH", directory.c_str(), 1);
   }
   ~OnlyPath() { setenv("PATH", before.c_str(), 1); }

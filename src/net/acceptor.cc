@@ -17,6 +17,7 @@ constexpr unsigned kErrorsInRowMax = 16;
 
 std::vector<HandoffPort> ports_of(const std::vector<Worker*>& workers) {
   std::vector<HandoffPort> ports;
+  ports.reserve(workers.size());
   for (Worker* worker : workers) ports.push_back(worker->port());
   return ports;
 }

@@ -87,7 +87,7 @@ void SendQueue::add_reference(std::span<const char> bytes, OutputPin pin) {
 SendQueue::Batch SendQueue::begin() {
   RC_DCHECK(!sending());
   seal();
-  RC_DCHECK(counted_ > 0);
+  RC_DCHECK(counted_ > 0 && head_ != nullptr);
   if (head_ == tail_ && head_->sent == head_->references) {
     in_flight_bytes_ = head_->end - head_->begin;
     return {{head_->data() + head_->begin, in_flight_bytes_}, nullptr, in_flight_bytes_};

@@ -58,18 +58,16 @@ std::unique_ptr<DumpSource> answer_binary_stat(WorkerContext& worker, Output& ou
   ServerContext& server = worker.server;
   const std::string_view group = request.key;
   BinaryStats packets(request.header);
+  const bool details = server.config.commands.dump_enabled;
   if (group.empty()) {
     general_stats(server, packets);
   } else if (group.starts_with("reset")) {
     reset_stats(server);
   } else if (group.starts_with("settings")) {
     settings_stats(server, packets);
-  } else if (group.starts_with("detail") && !server.config.commands.dump_enabled) {
-    answer_binary_error(output, request.header, protocol::BinaryStatus::kKeyNotFound);
-    return nullptr;
-  } else if (group.starts_with("detail dump")) {
+  } else if (details && group.starts_with("detail dump")) {
     packets.stat("detailed", server.prefixes.dump());
-  } else if (group.starts_with("detail on") || group.starts_with("detail off")) {
+  } else if (details && (group.starts_with("detail on") || group.starts_with("detail off"))) {
     server.prefixes.set_enabled(group.starts_with("detail on"));
   } else if (group == "items") {
     items_stats(server, packets);
