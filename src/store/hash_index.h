@@ -317,17 +317,21 @@ class HashIndex {
   bool grow(std::size_t splits_max);
   bool wants_growth() const;
 
-  // Calls visit(slot) for every item of the `number`-th bucket, under its lock. Below bucket_count().
+  // Calls visit(slot) for every item of the `number`-th bucket, under its lock. Below bucket_count(). What
+  // `visit` throws leaves through this.
   template <typename Visit>
   void visit_bucket(std::size_t number, Visit&& visit) {
     Bucket& home = buckets_[number];
     lock_bucket(home);
+    struct Unlock {
+      Bucket& bucket;
+      ~Unlock() { unlock_bucket(bucket, false); }
+    } const unlock{home};
     for (ChainLink link(home); link; link = next_of(link)) {
       for (std::atomic<std::uint64_t>& slot : link) {
         if (slot.load(std::memory_order_relaxed) != 0) visit(slot);
       }
     }
-    unlock_bucket(home, false);
   }
 
   std::size_t bucket_count() const { return bucket_count_.load(std::memory_order_acquire); }
