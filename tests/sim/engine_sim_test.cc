@@ -185,6 +185,23 @@ TEST_SUITE("engine_sim") {
     });
   }
 
+  TEST_CASE("an idle timeout of more ticks than can be counted ends nobody") {
+    for (const std::uint32_t seconds : {1U << 30, ~0U}) {
+      CAPTURE(seconds);
+      NetworkOptions options = tiny_options();
+      options.tick = std::chrono::milliseconds(250);
+      options.idle_timeout = std::chrono::seconds(seconds);
+      SimEngine engine(1, SimFaults{}, options, Protocol::kEcho);
+      const ClientId client = engine.world.connect(engine.listeners[0]);
+      for (int i = 0; i < 400; ++i) engine.round();
+      CHECK_FALSE(engine.world.client_saw_end(client));
+      CHECK(engine.stats().idle_kicks == 0);
+      engine.world.client_close(client);
+      const std::string report = engine.verdict();
+      CHECK_MESSAGE(report.empty(), report);
+    }
+  }
+
   TEST_CASE("memory of a connection is bounded by high water and one call") {
     for_seeds(200'000, [&](std::uint64_t seed) {
       INFO("RINGCACHED_SIM_SEED=", seed);
