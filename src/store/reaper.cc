@@ -222,9 +222,9 @@ void StoreCore::flush(ThreadState& thread) {
     writes += states[id]->ledger.writes.get();
   }
   if (writes == writes_at_flush_) return;  // nothing was stored since the last one
-  writes_at_flush_ = writes;
   // Before the next number comes to mean an old epoch, everything of that one must be gone.
   while (epochs_in_use() >= kEpochs) purge_.step(thread, kPurgeStep);
+  writes_at_flush_ = writes;
   epoch.fetch_add(1, std::memory_order_release);
 }
 

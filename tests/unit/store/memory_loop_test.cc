@@ -146,6 +146,25 @@ TEST_SUITE("store memory loop") {
     CHECK(fixture.store->stats().items == 0);
   }
 
+  TEST_CASE("a flush that found no memory has not happened, and happens the next time") {
+    StoreFixture fixture(options_for(false));
+    // Nothing is reaped between them, so the last must go over the memory itself.
+    FailingHeap heap(1, FailingHeap::Mode::kOnce);
+    bool refused = false;
+    for (unsigned i = 0; i < 70 && !refused; ++i) {
+      CHECK(fixture.set("key", "value") == StoreResult::kStored);
+      try {
+        heap.run([&] { fixture.store->flush(*fixture.thread); });
+      } catch (const std::bad_alloc&) {
+        refused = true;
+      }
+    }
+    CHECK(refused);
+    CHECK(fixture.get("key") == "value");
+    fixture.store->flush(*fixture.thread);
+    CHECK(fixture.get("key") != "value");
+  }
+
   TEST_CASE("a store that cannot be made says so, and leaves nothing behind") {
     bool made = false;
     for (std::uint64_t nth = 1; !made; ++nth) {
