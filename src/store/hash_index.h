@@ -336,7 +336,6 @@ class HashIndex {
 
   std::size_t bucket_count() const { return bucket_count_.load(std::memory_order_acquire); }
   std::size_t bytes_used() const;  // touched at some time, overflow included
-  // Those that lie with writers count, too.
   // Any thread; no lock.
   GrowingMemory bucket_memory() const {
     return {reinterpret_cast<std::byte*>(buckets_),
@@ -347,6 +346,7 @@ class HashIndex {
             overflow_next_.load(std::memory_order_relaxed) * sizeof(OverflowBucket),
             overflow_max_ * sizeof(OverflowBucket)};
   }
+  // Those that lie with writers count, too.
   std::size_t overflow_buckets() const { return overflow_used_.load(std::memory_order_relaxed); }
 
  private:
@@ -411,6 +411,7 @@ class HashIndex {
     if (!try_lock_bucket(bucket)) [[unlikely]]
       wait_for_bucket(bucket);
   }
+  // The version advances by two over a change, and is put back where nothing changed.
   static void unlock_bucket(Bucket& bucket, bool changed) {
     const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
     const std::uint64_t version = changed ? (word + 1) & kVersionMask : (word - 1) & kVersionMask;
