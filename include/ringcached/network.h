@@ -286,9 +286,9 @@ struct NetworkOptions {
   Placement placement = Placement::kLeastConnections;
   IoBackend io_backend = IoBackend::kAuto;
   IoLevel io_level = IoLevel::kAuto;
-  unsigned connections_max = 1024;
-  bool refuse_fast = true;   // at the limit: send the refusal line and close; else stop accepting
-  std::string refusal_line;  // empty: close silently
+  unsigned connections_max = 1024;  // 1 to 16 million
+  bool refuse_fast = true;          // at the limit: send the refusal line and close; else stop accepting
+  std::string refusal_line;         // empty: close silently
   int listen_backlog = 1024;
   std::chrono::seconds idle_timeout{0};                  // 0: never; UNIX-socket clients are exempt
   std::size_t output_high_water = std::size_t{1} << 20;  // bytes unsent per connection

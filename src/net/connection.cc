@@ -475,7 +475,7 @@ void ClientConnection::close_now(CloseReason reason) {
 }
 
 bool ClientConnection::stop_if_served(std::uint32_t stop_turn) {
-  if (lifetime_ != Lifetime::kOpen || blocked_ || input_pending_ || direct_done_ || !is_armed()) return true;
+  if (lifetime_ != Lifetime::kOpen || blocked_ || has_work() || !is_armed()) return true;
   // The receive must have lived through kSettlingTurns calls of the ring since, and not have been cut by a
   // full buffer.
   const std::uint32_t turn = context_->turn;

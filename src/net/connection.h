@@ -114,7 +114,6 @@ class ClientConnection final : public Connection,
   void count_input(std::uint32_t bytes);
   void on_receive_error(int error);
   void show_input();
-  void produce();
   bool may_send_silently(const Batch& batch) const;
   void obey(Next next, std::size_t bytes_left);
   void obey_producer(Next next);

@@ -22,6 +22,9 @@ class IdleWheel {
     std::uint32_t due_tick = 0;
   };
 
+  // How far ahead of now() a deadline may be, and some: ticks are compared modulo 2^32.
+  static constexpr std::uint32_t kTicksAheadMax = 1U << 30;
+
   // The entry comes due at `due_tick`, or at the next tick if that is past. Replaces an earlier deadline.
   void schedule(Entry& entry, std::uint32_t due_tick) {
     entry.unlink();

@@ -32,6 +32,7 @@ namespace ringcached::net {
 namespace {
 
 constexpr unsigned kWorkersMax = 1024;
+constexpr unsigned kConnectionsMax = 16'000'000;    // each worker has a directory for so many
 constexpr unsigned kReceiveBuffersMax = 32768;      // the kernel's limit of a buffer ring
 constexpr unsigned kDatagramBufferBytesMin = 2048;  // what an Ethernet frame carries, and the overhead
 constexpr unsigned kCompletionsPerSubmission = 8;
@@ -46,7 +47,9 @@ Status check(const NetworkOptions& options) {
   if (options.listeners.empty()) return invalid("at least one listener is needed");
   if (options.listeners.size() > 1024) return invalid("at most 1024 listeners");
   if (options.workers > kWorkersMax) return invalid("workers must be at most 1024");
-  if (options.connections_max == 0) return invalid("connections_max must be at least 1");
+  if (options.connections_max == 0 || options.connections_max > kConnectionsMax) {
+    return invalid("connections_max must be 1 to 16000000");
+  }
   if (!std::has_single_bit(options.receive_buffers) || options.receive_buffers > kReceiveBuffersMax) {
     return invalid("receive_buffers must be a power of two of at most 32768");
   }

@@ -1,5 +1,6 @@
 #include "net/output_blocks.h"
 
+#include <algorithm>
 #include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -64,7 +65,8 @@ void OutputBlockPool::give(OutputBlock* block) {
 }
 
 void OutputBlockPool::trim() {
-  for (std::uint64_t excess = (free_low_ + 1) / 2; excess > 0 && free_ != nullptr; --excess) {
+  const std::uint64_t excess = std::min((free_low_ + 1) / 2, kTrimmedMax);
+  for (std::uint64_t i = 0; i < excess && free_ != nullptr; ++i) {
     OutputBlock* block = free_;
     free_ = block->next;
     --free_count_;

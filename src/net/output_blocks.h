@@ -59,8 +59,10 @@ class OutputBlockPool {
   // An empty block. Comes from the heap only while the pool grows.
   OutputBlock* take();
   void give(OutputBlock* block);
-  // Frees half of the blocks that nobody needed since the last call; call it now and then (each tick).
+  // Frees half of the blocks that nobody needed since the last call, but no more than a turn has time for;
+  // call it now and then (each tick).
   void trim();
+  static constexpr std::uint64_t kTrimmedMax = 1024;
 
   // Any thread: blocks in existence, used or not.
   std::uint64_t blocks() const { return blocks_.get(); }

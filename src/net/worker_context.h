@@ -1,6 +1,7 @@
 // What a worker's connections share: its ring, buffers, lists and counters. One thread, the worker's.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <span>
@@ -55,9 +56,10 @@ struct WorkerContext {
         listeners(listeners_in),
         buffers(ring_in, options_in.receive_buffers, options_in.receive_buffer_bytes) {}
 
-  // Whole ticks that last at least `time`.
+  // Whole ticks that last at least `time`, or so many as the wheel can look ahead if that is longer: years.
   std::uint32_t ticks(std::chrono::milliseconds time) const {
-    return static_cast<std::uint32_t>((time + options.tick - std::chrono::milliseconds(1)) / options.tick);
+    const std::int64_t count = (time + options.tick - std::chrono::milliseconds(1)) / options.tick;
+    return static_cast<std::uint32_t>(std::min<std::int64_t>(count, IdleWheel::kTicksAheadMax));
   }
 
   // Others may wait in the ring, which nobody has looked at for a while. Asked once for a share of requests

@@ -88,7 +88,6 @@ void HashIndex::publish_count(std::size_t count) {
   wide_mask_.store(2 * std::bit_floor(count) - 1, std::memory_order_release);
 }
 
-// The version advances by two over a change, and is put back where nothing changed.
 [[gnu::noinline]] void HashIndex::wait_for_bucket(Bucket& bucket) {
   Backoff backoff;
   while (!try_lock_bucket(bucket)) backoff.pause();

@@ -317,22 +317,25 @@ class HashIndex {
   bool grow(std::size_t splits_max);
   bool wants_growth() const;
 
-  // Calls visit(slot) for every item of the `number`-th bucket, under its lock. Below bucket_count().
+  // Calls visit(slot) for every item of the `number`-th bucket, under its lock. Below bucket_count(). What
+  // `visit` throws leaves through this.
   template <typename Visit>
   void visit_bucket(std::size_t number, Visit&& visit) {
     Bucket& home = buckets_[number];
     lock_bucket(home);
+    struct Unlock {
+      Bucket& bucket;
+      ~Unlock() { unlock_bucket(bucket, false); }
+    } const unlock{home};
     for (ChainLink link(home); link; link = next_of(link)) {
       for (std::atomic<std::uint64_t>& slot : link) {
         if (slot.load(std::memory_order_relaxed) != 0) visit(slot);
       }
     }
-    unlock_bucket(home, false);
   }
 
   std::size_t bucket_count() const { return bucket_count_.load(std::memory_order_acquire); }
   std::size_t bytes_used() const;  // touched at some time, overflow included
-  // Those that lie with writers count, too.
   // Any thread; no lock.
   GrowingMemory bucket_memory() const {
     return {reinterpret_cast<std::byte*>(buckets_),
@@ -343,6 +346,7 @@ class HashIndex {
             overflow_next_.load(std::memory_order_relaxed) * sizeof(OverflowBucket),
             overflow_max_ * sizeof(OverflowBucket)};
   }
+  // Those that lie with writers count, too.
   std::size_t overflow_buckets() const { return overflow_used_.load(std::memory_order_relaxed); }
 
  private:
@@ -407,6 +411,7 @@ class HashIndex {
     if (!try_lock_bucket(bucket)) [[unlikely]]
       wait_for_bucket(bucket);
   }
+  // The version advances by two over a change, and is put back where nothing changed.
   static void unlock_bucket(Bucket& bucket, bool changed) {
     const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
     const std::uint64_t version = changed ? (word + 1) & kVersionMask : (word - 1) & kVersionMask;

@@ -65,11 +65,12 @@ inline constexpr std::uint32_t with_kind(std::uint32_t state, ChunkKind kind) {
 }
 
 // Seconds of the access time are kept modulo 2^24 (194 days). What seems to lie ahead, by a thread whose
-// clock has not ticked yet, is now.
+// clock has not ticked yet, is now; that takes a day off.
 inline constexpr std::uint32_t kAccessMask = (1U << 24) - 1;
 inline constexpr std::uint32_t idle_seconds(std::uint32_t access_word, CacheTime now) {
   const std::uint32_t idle = (now - (access_word >> 8)) & kAccessMask;
-  return idle > kAccessMask / 2 ? 0 : idle;
+  constexpr std::uint32_t kAheadMax = 24 * 60 * 60;
+  return idle > kAccessMask - kAheadMax ? 0 : idle;
 }
 inline constexpr std::uint32_t access_word(CacheTime now, std::size_t key_bytes) {
   return now << 8 | static_cast<std::uint32_t>(key_bytes);

@@ -95,7 +95,11 @@ std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
   // A page that changes hands meanwhile has class 0 or another, which is in the set or not: no harm.
   const bool wanted = everything_ || crawl_[info.slab_class.load(std::memory_order_relaxed)];
   if (before > now && !wanted) return 1;
-  if (found_.capacity() < kChunksPerPageMax) found_.reserve(kChunksPerPageMax);
+  if (found_.capacity() < kChunksPerPageMax) {
+    ++page_;  // this may throw: until then the page is still to be looked at
+    found_.reserve(kChunksPerPageMax);
+    --page_;
+  }
   const CacheTime noted = info.earliest_expiry.exchange(~CacheTime{0}, std::memory_order_acq_rel);
   Visit visit{*thread.core, now, found_};
   const std::size_t chunks = thread.arena->visit_page(page_, &Visit::on_item, &visit);
@@ -246,9 +250,9 @@ void StoreCore::flush(ThreadState& thread) {
     writes += states[id]->ledger.writes.get();
   }
   if (writes == writes_at_flush_) return;  // nothing was stored since the last one
-  writes_at_flush_ = writes;
   // Before the next number comes to mean an old epoch, everything of that one must be gone.
   while (epochs_in_use() >= kEpochs) purge_.step(thread, kPurgeStep);
+  writes_at_flush_ = writes;
   epoch.fetch_add(1, std::memory_order_release);
   const std::uint64_t in_use = epochs_in_use();
   if (in_use >= kPurgeFrom) purge_.share_out(*this, kEpochs - std::min(kEpochs, in_use + kEpochsSpare));

@@ -302,8 +302,8 @@ class StoreThread {
   bool maintain(CacheTime now, std::size_t chunks_max, bool reap = true,
                 MaintenanceObserver* observer = nullptr);
   // The part of maintain() that should not wait, for every turn without maintain(): lets allocations do a
-  // turn's worth of work in passing again, and empties the page that they want, if any, a step of 512 chunks.
-  // Cheap when there is nothing to do. True if more is waiting.
+  // turn's worth of work in passing again, and empties the page that they want, if any, by
+  // Arena::kEmptyingStep chunks. Cheap when there is nothing to do. True if more is waiting.
   bool end_turn(MaintenanceObserver* observer = nullptr);
   // The reaping of the next calls of maintain() looks at every item of these classes in this thread's memory,
   // whether something there is known to have expired or not. crawling() until that is done.
@@ -448,8 +448,9 @@ class Store {
   // Takes a page from one class, evicting what is in it, and gives it to another, in the same arena.
   // kFreePages for either means the pages that belong to no class; kAnyClass as `from` means the class that
   // can spare one most easily. A class keeps its last page. kNoSpare also when no page of the class can be
-  // emptied now, or ever (evict == false). A page of more than 512 chunks is emptied in steps by maintain()
-  // of the arena's thread; until it has gone there is no other move in that arena (kBusy).
+  // emptied now, or ever (evict == false). A page of more than Arena::kEmptyingStep chunks is emptied in
+  // steps by maintain() of the arena's thread; until it has gone there is no other move in that arena
+  // (kBusy).
   static constexpr int kAnyClass = -1, kFreePages = 0;
   enum class PageMove : std::uint8_t { kMoved, kSame, kBadClass, kNoSpare, kBusy };
   PageMove move_page(StoreThread& thread, int from, int to);

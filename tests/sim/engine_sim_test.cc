@@ -162,6 +162,46 @@ TEST_SUITE("engine_sim") {
     });
   }
 
+  TEST_CASE("an orderly end waits for output that a handler has begun to make") {
+    for_seeds(170'000, [&](std::uint64_t seed) {
+      INFO("RINGCACHED_SIM_SEED=", seed);
+      NetworkOptions options = tiny_options();
+      options.output_high_water = 2 * kProducedPiece * kProducedPieces;  // it does not stop the handler
+      SimEngine engine(seed, SimFaults{}, options, Protocol::kFrames);
+      const ClientId client = engine.world.connect(engine.listeners[0]);
+      for (int i = 0; i < 20; ++i) engine.round();
+      engine.request_stop();
+      for (std::uint64_t i = 0; i < seed % 6; ++i) engine.round();
+      engine.world.client_write(client, frame("r"));
+      std::string received;
+      CHECK(engine.run_until([&] {
+        received += engine.world.client_take(client);
+        return engine.world.client_saw_end(client) || engine.world.client_saw_reset(client);
+      }));
+      // It may have come too late, and then nobody has begun with it.
+      CHECK((received.empty() || received.size() == kProducedPiece * kProducedPieces));
+      const std::string report = engine.verdict();
+      CHECK_MESSAGE(report.empty(), report);
+    });
+  }
+
+  TEST_CASE("an idle timeout of more ticks than can be counted ends nobody") {
+    for (const std::uint32_t seconds : {1U << 30, ~0U}) {
+      CAPTURE(seconds);
+      NetworkOptions options = tiny_options();
+      options.tick = std::chrono::milliseconds(250);
+      options.idle_timeout = std::chrono::seconds(seconds);
+      SimEngine engine(1, SimFaults{}, options, Protocol::kEcho);
+      const ClientId client = engine.world.connect(engine.listeners[0]);
+      for (int i = 0; i < 400; ++i) engine.round();
+      CHECK_FALSE(engine.world.client_saw_end(client));
+      CHECK(engine.stats().idle_kicks == 0);
+      engine.world.client_close(client);
+      const std::string report = engine.verdict();
+      CHECK_MESSAGE(report.empty(), report);
+    }
+  }
+
   TEST_CASE("memory of a connection is bounded by high water and one call") {
     for_seeds(200'000, [&](std::uint64_t seed) {
       INFO("RINGCACHED_SIM_SEED=", seed);

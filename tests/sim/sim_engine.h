@@ -27,7 +27,7 @@ struct HandlerLog {
 // 'z', by a handler that takes over for them.
 std::string frame(const std::string& payload);
 inline constexpr std::size_t kProducedPiece = 150;
-inline constexpr unsigned kProducedPieces = 40;
+inline constexpr unsigned kProducedPieces = 100;  // more than are asked for in a turn
 
 enum class Protocol { kEcho, kFrames };
 

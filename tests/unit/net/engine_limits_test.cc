@@ -216,6 +216,9 @@ TEST_SUITE("engine_limits") {
     options.listeners.clear();
     CHECK(!Network::create(options, handler).is_ok());
     options = loopback_options();
+    options.connections_max = ~0U;
+    CHECK(Network::create(options, handler).status().message().find("connections_max") != std::string::npos);
+    options = loopback_options();
     options.output_low_water = options.output_high_water + 1;
     CHECK(Network::create(options, handler).status().message().find("output_low_water") != std::string::npos);
     for (const auto member : {&NetworkOptions::min_wait, &NetworkOptions::spin}) {

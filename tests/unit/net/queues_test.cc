@@ -236,6 +236,20 @@ TEST_SUITE("send_queue") {
     for (int i = 0; i < 10; ++i) pool.blocks.trim();
     CHECK(pool.blocks.blocks() == 0);
   }
+
+  TEST_CASE("of very many blocks no more are given back at a time than a turn has time for") {
+    OutputBlockPool pool;
+    std::vector<OutputBlock*> taken;
+    for (std::uint64_t i = 0; i < 3 * OutputBlockPool::kTrimmedMax; ++i) taken.push_back(pool.take());
+    for (OutputBlock* block : taken) pool.give(block);
+    pool.trim();
+    for (int calls = 0; calls < 30 && pool.blocks() != 0; ++calls) {
+      const std::uint64_t before = pool.blocks();
+      pool.trim();
+      CHECK(before - pool.blocks() <= OutputBlockPool::kTrimmedMax);
+    }
+    CHECK(pool.blocks() == 0);
+  }
 }
 
 namespace {

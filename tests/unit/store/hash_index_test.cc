@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -184,6 +185,22 @@ TEST_SUITE("hash index") {
                                 fixture.index->overflow_buckets() * sizeof(OverflowBucket);
       CHECK(static_cast<double>(bytes) / static_cast<double>(i + 1) < 11.9);
     }
+  }
+
+  TEST_CASE("a visitor that throws leaves its bucket unlocked and as it was") {
+    IndexFixture fixture(100);
+    fixture.insert(1);
+    HashIndex::Ticket before;
+    REQUIRE(fixture.index->ticket(fixture.hash(1), before));
+    const auto visit_all = [&] {
+      for (std::size_t i = 0; i < fixture.index->bucket_count(); ++i) {
+        fixture.index->visit_bucket(i, [](std::atomic<std::uint64_t>&) { throw std::bad_alloc(); });
+      }
+    };
+    CHECK_THROWS_AS(visit_all(), std::bad_alloc);
+    HashIndex::Ticket after;
+    CHECK(fixture.index->ticket(fixture.hash(1), after));
+    CHECK(fixture.index->still_valid(before));
   }
 
   TEST_CASE("without growth chains take what comes") {

@@ -46,6 +46,8 @@ TEST_SUITE("item") {
     CHECK(idle_seconds(access_word(100, 250), 160) == 60);
     CHECK(idle_seconds(access_word(kAccessMask, 1), kAccessMask + 10) == 10);
     CHECK(idle_seconds(access_word(101, 1), 100) == 0);
+    constexpr std::uint32_t kDay = 24 * 60 * 60;
+    CHECK(idle_seconds(access_word(100, 1), 100 + 190 * kDay) == 190 * kDay);
   }
 
   TEST_CASE("keys are compared in full, at every length and offset") {

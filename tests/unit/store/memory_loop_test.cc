@@ -136,6 +136,35 @@ TEST_SUITE("store memory loop") {
     }
   }
 
+  TEST_CASE("a page that could not be gone over for want of memory is gone over later") {
+    StoreFixture fixture(options_for(false));
+    CHECK(fixture.set("flushed", "value") == StoreResult::kStored);
+    fixture.store->flush(*fixture.thread);
+    FailingHeap heap(1, FailingHeap::Mode::kOnce);
+    CHECK_THROWS_AS(heap.run([&] { fixture.thread->maintain(fixture.now, 500); }), std::bad_alloc);
+    fixture.maintain_all();
+    CHECK(fixture.store->stats().items == 0);
+  }
+
+  TEST_CASE("a flush that found no memory has not happened, and happens the next time") {
+    StoreFixture fixture(options_for(false));
+    // Nothing is reaped between them, so the last must go over the memory itself.
+    FailingHeap heap(1, FailingHeap::Mode::kOnce);
+    bool refused = false;
+    for (unsigned i = 0; i < 70 && !refused; ++i) {
+      CHECK(fixture.set("key", "value") == StoreResult::kStored);
+      try {
+        heap.run([&] { fixture.store->flush(*fixture.thread); });
+      } catch (const std::bad_alloc&) {
+        refused = true;
+      }
+    }
+    CHECK(refused);
+    CHECK(fixture.get("key") == "value");
+    fixture.store->flush(*fixture.thread);
+    CHECK(fixture.get("key") != "value");
+  }
+
   TEST_CASE("a store that cannot be made says so, and leaves nothing behind") {
     bool made = false;
     for (std::uint64_t nth = 1; !made; ++nth) {
