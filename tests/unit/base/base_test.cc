@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -50,7 +52,7 @@ TEST_SUITE("base") {
         return read;
       }
       std::int64_t wall_seconds() const override { return clock.wall_seconds(); }
-      mutable FakeClock clock;
+      mutable testing::FakeClock clock;
       mutable CacheClock* cache_clock = nullptr;
     };
     Interrupted clock;
