@@ -207,7 +207,8 @@ class DatagramReplies {
 class DatagramHandler {
  public:
   virtual ~DatagramHandler() = default;
-  // `payload` may be empty and is valid during the call. False: malformed, dropped and counted as such.
+  // `payload` may be empty and is valid during the call. False: malformed, dropped and counted as such. It
+  // may throw std::bad_alloc: then nothing is sent, and one dropped reply counted.
   virtual bool on_datagram(const DatagramPeer& peer, std::span<const char> payload,
                            DatagramReplies& replies) = 0;
   // About every NetworkOptions::tick.

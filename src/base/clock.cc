@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include <algorithm>
+
 namespace ringcached {
 namespace {
 
@@ -34,9 +36,12 @@ CacheClock::CacheClock(const Clock& clock)
 CacheTime CacheClock::tick() {
   const std::uint64_t elapsed = (clock_.monotonic_ns() - start_ns_) / kNanosecondsPerSecond;
   const CacheTime now = static_cast<CacheTime>(elapsed) + kCacheTimeStart;
-  // Written only when the second changes, so that the line stays shared between the workers' caches.
-  if (now_.load(std::memory_order_relaxed) != now) now_.store(now, std::memory_order_relaxed);
-  return now;
+  // Written only when the second changes, so that the line stays shared between the workers' caches; and
+  // never back by a thread that slept since it looked.
+  CacheTime last = now_.load(std::memory_order_relaxed);
+  while (last < now && !now_.compare_exchange_weak(last, now, std::memory_order_relaxed)) {
+  }
+  return std::max(last, now);
 }
 
 }  // namespace ringcached

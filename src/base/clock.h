@@ -28,7 +28,8 @@ class CacheClock {
  public:
   explicit CacheClock(const Clock& clock);
 
-  // Reads the clock; called by each worker once per turn or by a timer. Any thread.
+  // Reads the clock; called by each worker once per turn or by a timer. Never less than what now() has been.
+  // Any thread.
   CacheTime tick();
   // The time of the last tick of any thread. Any thread; one relaxed load.
   CacheTime now() const { return now_.load(std::memory_order_relaxed); }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "base/assert.h"
@@ -42,6 +43,14 @@ Acceptor::Acceptor(const NetworkOptions& options, const Clock& clock, std::vecto
 Status Acceptor::begin() {
   Status status = ring_->enable();
   if (!status) return status;
+  // Posts, and its timer, wake-up and what is left of them.
+  constexpr unsigned kOwnOperations = HandoffSender::kPostsMax + 16;
+  bool prepared = ring_->prepare(-1, kOwnOperations) == 0;
+  constexpr unsigned kOperationsOfPort = 2;  // the accept and its cancel
+  for (const Port& port : ports_) {
+    prepared = prepared && ring_->prepare(port.listener.descriptor(), kOperationsOfPort) == 0;
+  }
+  if (!prepared) return {StatusCode::kOutOfMemory, "no memory for the operations of the acceptor"};
   ring_->arm_wake(make_token(Operation::kWake));
   arm_accepts();
   return {};
@@ -115,7 +124,7 @@ void Acceptor::on_accepted(int descriptor, std::uint16_t listener) {
   } else if (options_.refuse_fast) {
     refuse(descriptor);
   } else {
-    parked_.push_back({descriptor, listener});
+    park({descriptor, listener});
   }
   if (!options_.refuse_fast && at_limit()) pause(Pause::kLimit);
 }
@@ -128,6 +137,15 @@ void Acceptor::admit(AcceptedDescriptor accepted) {
   connection_count_.fetch_add(1, std::memory_order_relaxed);
   counters_.total_connections.add();
   handoff_.send(accepted);
+}
+
+void Acceptor::park(AcceptedDescriptor accepted) {
+  try {
+    parked_.push_back(accepted);
+  } catch (const std::bad_alloc&) {
+    counters_.accept_errors.add();
+    ring_->close_socket(accepted.descriptor);
+  }
 }
 
 void Acceptor::refuse(int descriptor) {
@@ -152,12 +170,19 @@ void Acceptor::on_accept_error(int error, Port& port) {
     case EOPNOTSUPP:
     case EFAULT:
       port.dead = true;
-      failed_({StatusCode::kInternal, "cannot accept on " + port.listener.info().name +
-                                          " any more: " + std::strerror(error) + "; restart the server"});
-      return;
+      return tell_of_failure(port, error);
     default:
       // The connection was gone before it was accepted, or a signal came.
       if (++port.errors_in_row >= kErrorsInRowMax) pause(Pause::kResources);
+  }
+}
+
+void Acceptor::tell_of_failure(const Port& port, int error) {
+  try {
+    failed_({StatusCode::kInternal, "cannot accept on " + port.listener.info().name +
+                                        " any more: " + std::strerror(error) + "; restart the server"});
+  } catch (const std::bad_alloc&) {
+    // The others go on; accept_errors tells of it.
   }
 }
 

@@ -69,6 +69,8 @@ class Acceptor {
   void on_timer();
   void admit(AcceptedDescriptor accepted);
   void refuse(int descriptor);
+  void park(AcceptedDescriptor accepted);
+  void tell_of_failure(const Port& port, int error);
   bool at_limit() const;
   void pause(Pause reason);
   void resume();

@@ -38,6 +38,9 @@ class ClientConnection final : public Connection,
                                public ListNode<StarvedTag>,
                                public IdleWheel::Entry {
  public:
+  // At a time: a receive, a send, and the cancels of both.
+  static constexpr unsigned kOperationsMax = 4;
+
   ClientConnection() = default;
 
   // --- The worker's side.

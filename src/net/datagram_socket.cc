@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "base/assert.h"
@@ -73,7 +74,12 @@ void DatagramSocket::accept_datagram(const Completion& completion) {
   context_.buffers.lend(id, bytes);
   context_.counters.datagrams_received.add();
   receive_tick_.store(context_.wheel.now(), std::memory_order_relaxed);
-  if (!show(context_.buffers.unread(id))) context_.counters.datagrams_malformed.add();
+  try {
+    if (!show(context_.buffers.unread(id))) context_.counters.datagrams_malformed.add();
+  } catch (const std::bad_alloc&) {
+    take_back_appended();
+    count_dropped();
+  }
   context_.buffers.give(id);
   send_appended();
 }
@@ -93,6 +99,10 @@ bool DatagramSocket::show(std::span<const char> filled) {
 
 std::uint32_t DatagramSocket::take_slot() {
   if (free_.empty()) {
+    // With the room that the index needs in either list, whatever becomes of it.
+    const std::size_t count = slots_.size() + 1;
+    if (appended_.capacity() < count) appended_.reserve(2 * count);
+    if (free_.capacity() < count) free_.reserve(2 * count);
     slots_.push_back(std::make_unique<Reply>());
     return static_cast<std::uint32_t>(slots_.size() - 1);
   }
@@ -124,6 +134,11 @@ void DatagramSocket::send_appended() {
     ++in_flight_;
     sent_since_tick_ = true;
   }
+  appended_.clear();
+}
+
+void DatagramSocket::take_back_appended() {
+  free_.insert(free_.end(), appended_.begin(), appended_.end());
   appended_.clear();
 }
 

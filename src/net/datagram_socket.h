@@ -32,6 +32,9 @@ namespace ringcached::net {
 
 class DatagramSocket final : private DatagramReplies {
  public:
+  // At a time: the receive and its cancel, the replies and theirs.
+  static constexpr unsigned kOperationsMax = 2 + 2 * DatagramReplies::kInFlightMax;
+
   // `number` names the socket in tokens. `context` must outlive it.
   DatagramSocket(WorkerContext& context, std::uint32_t number, Listener socket);
   DatagramSocket(const DatagramSocket&) = delete;
@@ -74,6 +77,7 @@ class DatagramSocket final : private DatagramReplies {
   bool show(std::span<const char> filled);
   void send_appended();
   std::uint32_t take_slot();
+  void take_back_appended();
 
   // --- DatagramReplies
   std::size_t room() const override { return kInFlightMax - in_flight_ - appended_.size(); }

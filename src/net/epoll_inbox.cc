@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 
@@ -44,10 +45,12 @@ void EpollInbox::notify() {
   errno = saved_errno;
 }
 
-void EpollInbox::take_posts(std::vector<Completion>& out) {
+bool EpollInbox::take_posts(std::vector<Completion>& out, std::size_t count_max) {
   const std::lock_guard guard(lock_);
-  out.insert(out.end(), posts_.begin(), posts_.end());
-  posts_.clear();
+  const auto end = posts_.begin() + static_cast<std::ptrdiff_t>(std::min(count_max, posts_.size()));
+  out.insert(out.end(), posts_.begin(), end);
+  posts_.erase(posts_.begin(), end);
+  return !posts_.empty();
 }
 
 }  // namespace ringcached::net

@@ -36,8 +36,8 @@ class EpollInbox {
   void notice() { notified_.exchange(false, std::memory_order_acq_rel); }
   // Whether there was a wake() since the last call.
   bool take_wake() { return woken_.exchange(false, std::memory_order_acq_rel); }
-  // Appends what was posted, oldest first.
-  void take_posts(std::vector<Completion>& out);
+  // Appends what was posted, oldest first; at most `count_max`. True if there is more.
+  bool take_posts(std::vector<Completion>& out, std::size_t count_max);
 
  private:
   void notify();

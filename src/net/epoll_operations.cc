@@ -1,5 +1,7 @@
 #include "net/epoll_operations.h"
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/assert.h"
@@ -12,7 +14,7 @@ std::size_t ParkedOperations::bucket_of(Token token) const {
 }
 
 ParkedOperations::Place ParkedOperations::add(const EpollOperation& operation) {
-  if (count_ == buckets_.size()) grow_buckets();
+  if (count_ == buckets_.size()) grow_buckets(2 * count_);
   Place place = free_;
   if (place == kNone) {
     place = static_cast<Place>(entries_.size());
@@ -46,8 +48,13 @@ ParkedOperations::Place ParkedOperations::find(Token token) const {
   return place;
 }
 
-void ParkedOperations::grow_buckets() {
-  std::vector<Place> larger(buckets_.size() * 2, kNone);
+void ParkedOperations::reserve(std::size_t count) {
+  if (entries_.capacity() < count) entries_.reserve(std::max(count, 2 * entries_.capacity()));
+  if (buckets_.size() < count) grow_buckets(std::bit_ceil(count));
+}
+
+void ParkedOperations::grow_buckets(std::size_t count) {
+  std::vector<Place> larger(count, kNone);
   const std::vector<Place> heads = std::exchange(buckets_, std::move(larger));
   for (Place place : heads) {
     while (place != kNone) {

@@ -48,6 +48,8 @@ class ParkedOperations {
 
   ParkedOperations() : buckets_(kBucketsMin, kNone) {}
 
+  // Memory for so many at once, so that add() asks for none.
+  void reserve(std::size_t count);
   Place add(const EpollOperation& operation);
   void remove(Place place);
   // One of the operations with this token, or kNone.
@@ -68,7 +70,7 @@ class ParkedOperations {
   };
 
   std::size_t bucket_of(Token token) const;
-  void grow_buckets();
+  void grow_buckets(std::size_t count);
 
   std::vector<Entry> entries_;
   std::vector<Place> buckets_;

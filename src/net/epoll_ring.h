@@ -27,6 +27,7 @@ class EpollRing final : public SocketRing {
   int create(const RingOptions& options);
 
   Status enable() override;
+  int prepare(int descriptor, unsigned operations) override;
   void accept_multishot(int listener, Token token) override;
   void receive_multishot(int socket, Token token) override;
   void receive_once(int socket, std::uint32_t bytes_max, Token token) override;
@@ -65,6 +66,7 @@ class EpollRing final : public SocketRing {
     bool thorough = false;        // more than plain bytes: to be read until there is nothing left
     bool stream_drains = false;   // short_read_drains()
     bool unfinished = false;      // in unfinished_
+    unsigned promised = 0;        // by prepare()
   };
   struct Timer {
     std::uint64_t deadline_ns;
@@ -85,9 +87,13 @@ class EpollRing final : public SocketRing {
 
   Watch& watch_of(int descriptor);
   int register_watch(int descriptor, Watch& watch, bool writable);
+  // The room of one that ends an operation is promised, or taken from others' where nothing was.
   void complete(Token token, std::int32_t result, std::uint32_t flags = 0) {
+    if (completions_.size() == completions_.capacity()) drop_reaped();
     completions_.push_back({token, result, flags});
   }
+  void drop_reaped();
+  bool has_room();
   void end(Place place, std::int32_t result, std::uint32_t flags = 0);
   void unlink_send(Place place);
   void forget_timer(Place place);
@@ -115,8 +121,14 @@ class EpollRing final : public SocketRing {
   std::vector<EpollOperation> queue_;
   std::size_t silent_queued_ = 0;  // silent sends in it
   std::size_t queue_max_ = 0;
+  // Room for promised_ and room_ more: those that come with kMore and from other rings. Where there is no
+  // memory for more of these, they wait until some were reaped.
   std::vector<Completion> completions_;
-  std::size_t reaped_ = 0;      // of completions_
+  std::size_t reaped_ = 0;  // of completions_
+  std::size_t room_ = 0;
+  std::size_t promised_ = 0;    // operations, by prepare()
+  std::size_t prepared_ = 0;    // descriptors
+  bool posts_left_ = false;     // in inbox_, for want of room
   std::vector<Watch> watches_;  // by descriptor
   ParkedOperations parked_;
   std::vector<Timer> timers_;    // a heap

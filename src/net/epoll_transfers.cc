@@ -78,6 +78,7 @@ void EpollRing::read(int descriptor) {
   Watch& watch = watch_of(descriptor);
   for (unsigned i = 0; i < kReadsPerTurn; ++i) {
     if (!watch.readable || watch.reader == kNone) return;
+    if (!has_room()) break;
     read_once(watch);
   }
   if (!watch.readable || watch.reader == kNone || watch.unfinished) return;

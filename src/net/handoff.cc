@@ -1,5 +1,6 @@
 #include "net/handoff.h"
 
+#include <new>
 #include <utility>
 
 #include "base/assert.h"
@@ -90,11 +91,17 @@ void HandoffSender::turned_down(Pending pending) {
 void HandoffSender::refused(Pending pending) {
   if (pending.attempts >= kRoundsMax * ports_.size()) return give_up(pending);
   retries_.add();
-  waiting_.push_back(pending);
+  try {
+    waiting_.push_back(pending);
+  } catch (const std::bad_alloc&) {
+    give_up(pending);
+  }
 }
 
 void HandoffSender::retry() {
-  for (const Pending& pending : std::exchange(waiting_, {})) place(pending);
+  retried_.swap(waiting_);
+  for (const Pending& pending : retried_) place(pending);
+  retried_.clear();
 }
 
 void HandoffSender::abandon_waiting() {

@@ -66,10 +66,14 @@ struct HandoffPort {
 // The acceptor's side. One thread.
 class HandoffSender {
  public:
+  // Posts under way at a time.
+  static constexpr std::uint32_t kPostsMax = 8192;
+
   // `ring` is the acceptor's.
   HandoffSender(Ring& ring, Handoff way, Placement placement, std::vector<HandoffPort> ports);
 
-  // Owns the descriptor from now on. Picks the worker.
+  // Owns the descriptor from now on. Picks the worker. Never lacks memory: a descriptor for which there is
+  // none counts as abandoned.
   void send(AcceptedDescriptor accepted);
   // The completion of a post (Operation::kPost).
   void on_post(const Completion& completion);
@@ -83,13 +87,12 @@ class HandoffSender {
   std::size_t waiting() const { return waiting_.size(); }
   // Delivered to worker `worker` since the start.
   std::uint64_t delivered(unsigned worker) const { return delivered_[worker]; }
-  // Closed for want of a worker since the last call.
+  // Closed for want of a worker, or of memory to wait for one, since the last call.
   unsigned take_abandoned();
   // Any thread.
   std::uint64_t retries() const { return retries_.get(); }
 
  private:
-  static constexpr std::uint32_t kPostsMax = 65536;
   // How often every worker is tried until a descriptor is given up: with retry() every 10 ms, more than a
   // second without a taker.
   static constexpr std::size_t kRoundsMax = 128;
@@ -114,7 +117,7 @@ class HandoffSender {
   const std::vector<HandoffPort> ports_;
   unsigned next_worker_ = 0;
   SlotPool<Pending> posts_;
-  std::vector<Pending> waiting_;
+  std::vector<Pending> waiting_, retried_;
   std::vector<std::uint64_t> given_;  // delivered, or a post is under way
   std::vector<std::uint64_t> delivered_;
   unsigned abandoned_ = 0;

@@ -14,7 +14,9 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -96,6 +98,18 @@ class StartGate {
   Status status_;
 };
 
+// Only while starting may the lack of memory be the end. The word for it needs none.
+template <typename Step>
+auto with_memory_to_start(Step step) -> decltype(step()) {
+  try {
+    return step();
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kOutOfMemory, "out of memory");
+  } catch (const std::system_error& error) {
+    return Status(StatusCode::kUnavailable, std::string("cannot start a thread: ") + error.what());
+  }
+}
+
 // Signals are for the threads of the program, not for these.
 void block_signals() {
   sigset_t all;
@@ -129,6 +143,7 @@ class NetworkImplementation final : public Network {
   Status create_urings();
   Status create_rings_by(const MakeRing& make);
   Status start_workers(StartGate& gate);
+  Status start_acceptor(StartGate& gate);
   std::vector<unsigned> cpus_of(unsigned worker) const;
   void run_worker(Worker& worker, StartGate& gate);
   void run_acceptor(StartGate& gate);
@@ -230,11 +245,20 @@ Status NetworkImplementation::start() {
   RC_CHECK(!started_);
   started_ = true;
   StartGate gate;
-  Status status = start_workers(gate);
+  Status status = with_memory_to_start([&]() -> Status {
+    if (Status begun = start_workers(gate); !begun) return begun;
+    return start_acceptor(gate);
+  });
   if (!status) {
     stop_workers_directly();
     return status;
   }
+  running_acceptor_.store(acceptor_.get());
+  if (stop_requested_.load()) acceptor_->request_stop();
+  return {};
+}
+
+Status NetworkImplementation::start_acceptor(StartGate& gate) {
   std::vector<Worker*> workers;
   for (const auto& worker : workers_) workers.push_back(worker.get());
   acceptor_ = std::make_unique<Acceptor>(options_, system_clock(), std::move(listeners_), std::move(workers),
@@ -243,14 +267,7 @@ Status NetworkImplementation::start() {
   listeners_.clear();
   serving_.store(true, std::memory_order_release);
   threads_.emplace_back([this, &gate] { run_acceptor(gate); });
-  status = gate.wait(options_.workers + 1);
-  if (!status) {
-    stop_workers_directly();
-    return status;
-  }
-  running_acceptor_.store(acceptor_.get());
-  if (stop_requested_.load()) acceptor_->request_stop();
-  return {};
+  return gate.wait(options_.workers + 1);
 }
 
 Status NetworkImplementation::start_workers(StartGate& gate) {
@@ -283,11 +300,13 @@ std::vector<unsigned> NetworkImplementation::cpus_of(unsigned worker) const {
 
 void NetworkImplementation::run_worker(Worker& worker, StartGate& gate) {
   block_signals();
-  const std::string name = "rc-worker-" + std::to_string(worker.index());
-  pthread_setname_np(pthread_self(), name.c_str());
-  const std::vector<unsigned> cpus = cpus_of(worker.index());
-  Status status = cpus.empty() ? Status() : pin_this_thread(cpus);
-  if (status) status = worker.begin();
+  const Status status = with_memory_to_start([&]() -> Status {
+    const std::string name = "rc-worker-" + std::to_string(worker.index());
+    pthread_setname_np(pthread_self(), name.c_str());
+    const std::vector<unsigned> cpus = cpus_of(worker.index());
+    const Status pinned = cpus.empty() ? Status() : pin_this_thread(cpus);
+    return pinned ? worker.begin() : pinned;
+  });
   const bool began = status.is_ok();
   gate.report(status);
   if (!began) return;
@@ -298,7 +317,7 @@ void NetworkImplementation::run_worker(Worker& worker, StartGate& gate) {
 void NetworkImplementation::run_acceptor(StartGate& gate) {
   block_signals();
   pthread_setname_np(pthread_self(), "rc-acceptor");
-  const Status status = acceptor_->begin();
+  const Status status = with_memory_to_start([&] { return acceptor_->begin(); });
   const bool began = status.is_ok();
   gate.report(status);
   if (!began) return;
@@ -442,10 +461,11 @@ std::vector<ConnectionInfo> NetworkImplementation::connections() const {
 namespace ringcached {
 
 Result<std::unique_ptr<Network>> Network::create(const NetworkOptions& options, NetworkHandler& handler) {
-  auto network = std::make_unique<net::NetworkImplementation>(options, handler);
-  Status status = network->create();
-  if (!status) return status;
-  return std::unique_ptr<Network>(std::move(network));
+  return net::with_memory_to_start([&]() -> Result<std::unique_ptr<Network>> {
+    auto network = std::make_unique<net::NetworkImplementation>(options, handler);
+    if (Status status = network->create(); !status) return status;
+    return std::unique_ptr<Network>(std::move(network));
+  });
 }
 
 }  // namespace ringcached

@@ -56,6 +56,11 @@ class Ring {
   // Called once by the thread that will own the ring, before any operation is queued.
   virtual Status enable() = 0;
 
+  // Before the first operation on a descriptor: the memory for `operations` at a time, queued, under way or
+  // not reaped yet. 0, or -ENOMEM, and then the descriptor can only be closed; after a 0 operations on it
+  // need no memory any more. close_socket() takes it back. -1: for operations on no descriptor, for good.
+  virtual int prepare(int /*descriptor*/, unsigned /*operations*/) { return 0; }
+
   // --- Operations. Each queues one submission; when the queue is full it is flushed to the kernel first, so
   // --- these calls do not fail. Errors arrive as completions.
 

@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstring>
 #include <ctime>
+#include <new>
 #include <utility>
 
 #include "base/assert.h"
@@ -36,6 +37,15 @@ std::uint64_t now_ns() {
                                     std::chrono::nanoseconds(1));
 }
 
+// Operations on no descriptor: the owner's timer and wake-up, and some to spare.
+constexpr unsigned kOwnOperations = 16;
+
+// As push_back() does it, so that a sequence of calls costs no more than that.
+template <typename T>
+void reserve_growing(std::vector<T>& vector, std::size_t count) {
+  if (vector.capacity() < count) vector.reserve(std::max(count, 2 * vector.capacity()));
+}
+
 std::uint64_t positive(std::chrono::nanoseconds delay) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(delay.count(), 0));
 }
@@ -54,7 +64,9 @@ bool short_read_drains(int socket) {
 int EpollRing::create(const RingOptions& options) {
   queue_max_ = options.submission_entries;
   queue_.reserve(queue_max_);
-  completions_.reserve(options.completion_entries);
+  timers_.reserve(kOwnOperations);
+  room_ = options.completion_entries;
+  if (const int result = prepare(-1, kOwnOperations); result < 0) return result;
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0) return -errno;
   if (const int result = inbox_.open(options.completion_entries); result < 0) return result;
@@ -82,6 +94,42 @@ Status EpollRing::enable() {
   enabled_ = true;
   inbox_.accept_posts();
   return {};
+}
+
+// --- Memory
+
+int EpollRing::prepare(int descriptor, unsigned operations) {
+  try {
+    reserve_growing(completions_, room_ + promised_ + operations);
+    parked_.reserve(promised_ + operations);
+    if (descriptor >= 0) {
+      reserve_growing(unfinished_, prepared_ + 1);
+      reserve_growing(continued_, prepared_ + 1);
+      watch_of(descriptor).promised = operations;
+      ++prepared_;
+    }
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+  promised_ += operations;
+  return 0;
+}
+
+// For one more that nobody was promised.
+bool EpollRing::has_room() {
+  if (ready() < room_) return true;
+  try {
+    completions_.reserve(2 * room_ + promised_);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  room_ *= 2;
+  return true;
+}
+
+void EpollRing::drop_reaped() {
+  completions_.erase(completions_.begin(), completions_.begin() + static_cast<std::ptrdiff_t>(reaped_));
+  reaped_ = 0;
 }
 
 // --- Queueing
@@ -268,6 +316,9 @@ int EpollRing::close_socket(int socket) {
   if (socket >= 0 && static_cast<std::size_t>(socket) < watches_.size()) {
     Watch& watch = watches_[static_cast<std::size_t>(socket)];
     RC_CHECK(watch.reader == kNone && watch.first_send == kNone);
+    if (watch.unfinished) std::erase(unfinished_, socket);
+    if (watch.promised != 0) --prepared_;
+    promised_ -= watch.promised;
     watch = {};
   }
   return SocketRing::close_socket(socket);
@@ -316,6 +367,7 @@ int EpollRing::submit_and_wait(unsigned completions_min, std::chrono::nanosecond
   const bool submitted = !queue_.empty();
   submit();
   continue_unfinished();
+  if (posts_left_) on_inbox();
   // With sends done there is something to reap: events can wait until the next turn, which saves a call for
   // each round of replies. Not longer, for one busy connection must not hide the others.
   const bool looks = !looked_ || ready() == 0 || ready() < completions_min;
@@ -396,7 +448,10 @@ void EpollRing::on_event(const epoll_event& event) {
 void EpollRing::on_inbox() {
   inbox_.notice();
   if (wake_ != kNone && inbox_.take_wake()) end(wake_, 1);
-  inbox_.take_posts(completions_);
+  do {
+    drop_reaped();
+    posts_left_ = inbox_.take_posts(completions_, room_ - std::min<std::size_t>(room_, ready()));
+  } while (posts_left_ && has_room());
 }
 
 void EpollRing::expire_timers() {

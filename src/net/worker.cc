@@ -56,6 +56,10 @@ Worker::~Worker() = default;
 Status Worker::begin() {
   Status status = ring_->enable();
   if (!status) return status;
+  for (const auto& socket : datagram_sockets_) {
+    if (ring_->prepare(socket->info().descriptor, DatagramSocket::kOperationsMax) < 0)
+      return {StatusCode::kOutOfMemory, "no memory for the operations of " + socket->info().name};
+  }
   ring_->timeout(context_.options.tick, make_token(Operation::kTimer));
   handler_->on_start();
   ring_->arm_wake(make_token(Operation::kWake));
@@ -214,8 +218,10 @@ void Worker::drop_stale(const Completion& completion) {
 
 void Worker::adopt(AcceptedDescriptor accepted) {
   context_.counters.connections_opened.add();
-  const auto taken = connections_.take();
   RC_CHECK(accepted.listener < context_.listeners.size());
+  if (ring_->prepare(accepted.descriptor, ClientConnection::kOperationsMax) < 0)
+    return turn_away(accepted.descriptor);
+  const auto taken = connections_.take();
   if (taken.object == nullptr) return turn_away(accepted.descriptor);
   ClientConnection& connection = *taken.object;
   connection.open(context_, taken.slot, taken.generation, accepted.descriptor, accepted.listener);

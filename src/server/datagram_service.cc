@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "net/address.h"
@@ -83,9 +84,22 @@ bool DatagramService::on_datagram(const DatagramPeer& peer, std::span<const char
   connection_.begin(peer, replies);
   const std::size_t allowance = is_trusted(peer) ? std::numeric_limits<std::size_t>::max() : datagram.size();
   Exchange exchange{request->id, allowance, replies};
-  const bool complete = converse(exchange, request->payload);
-  connection_.collected().clear();
-  return complete;
+  return hold(exchange, request->payload);
+}
+
+// Whatever comes of it, nothing is left of it for the next.
+bool DatagramService::hold(Exchange& exchange, std::string_view input) {
+  try {
+    const bool complete = converse(exchange, input);
+    connection_.collected().clear();
+    return complete;
+  } catch (const std::bad_alloc&) {
+    worker_.successor.reset();
+    net::SendQueue& collected = connection_.collected();
+    if (collected.sending()) collected.complete(collected.in_flight_bytes());
+    collected.clear();
+    throw;
+  }
 }
 
 bool DatagramService::converse(Exchange& exchange, std::string_view input) {

@@ -69,6 +69,7 @@ class DatagramService final : public DatagramHandler {
     std::size_t reply_bytes_left = 0;
     DatagramReplies& replies;
   };
+  bool hold(Exchange& exchange, std::string_view input);
   // False when the input ends inside a request.
   bool converse(Exchange& exchange, std::string_view input);
   void refuse(Exchange& exchange, const ConnectionHandler& handler);

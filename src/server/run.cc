@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -56,7 +57,7 @@ class Process {
     auto authentication = Authentication::open(config_, log_);
     if (!authentication) return refuse(authentication.status(), EXIT_FAILURE);
     authentication_ = std::move(authentication.value());
-    if (Status status = start(); !status) return refuse(status, exit_code_of(status));
+    if (Status status = start_with_memory(); !status) return refuse(status, exit_code_of(status));
     serve();
     server_->join();
     if (pidfile_ && config_.process.daemonize) pidfile_->remove();
@@ -69,6 +70,15 @@ class Process {
     say(status.message());
     if (daemon_ && !daemon_->is_parent()) daemon_->failed(exit_code);
     return exit_code;
+  }
+
+  // The word for the lack of it needs none.
+  Status start_with_memory() {
+    try {
+      return start();
+    } catch (const std::bad_alloc&) {
+      return {StatusCode::kOutOfMemory, "out of memory"};
+    }
   }
 
   Status start() {
@@ -150,10 +160,10 @@ class Process {
     for (;;) {
       switch (signals_->wait(interval)) {
         case SignalEvent::kNone:
-          authentication_.reload_if_changed();
+          with_memory([&] { authentication_.reload_if_changed(); });
           break;
         case SignalEvent::kReload:
-          reload();
+          with_memory([&] { reload(); });
           break;
         case SignalEvent::kStop:
           return stop_orderly();
@@ -182,6 +192,16 @@ class Process {
   [[noreturn]] void end_now() {
     if (pidfile_ && config_.process.daemonize) pidfile_->remove();
     std::_Exit(EXIT_SUCCESS);
+  }
+
+  // What lacks memory while serving is not done.
+  template <typename Step>
+  void with_memory(Step step) {
+    try {
+      step();
+    } catch (const std::bad_alloc&) {
+      std::fputs("ringcached: reload refused: out of memory\n", stderr);
+    }
   }
 
   // What can change while serving does; the rest is named, so that the operator knows to restart.

@@ -300,7 +300,8 @@ std::size_t Arena::visit_page(std::size_t page, Visitor visit, void* context) {
   for (std::uint32_t i = visited.first; i < visited.fresh; ++i) {
     const ChunkAddress chunk = lane.address_of({slot, i});
     const std::uint32_t state = chunk_state(impl.pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
-    if (chunk_kind(state) == ChunkKind::kItem) visit(context, chunk, state);
+    const ChunkKind kind = chunk_kind(state);
+    if (kind == ChunkKind::kItem || kind == ChunkKind::kLinking) visit(context, chunk, state);
   }
   return visited.fresh - visited.first;
 }

@@ -142,9 +142,10 @@ class Arena {
   // Takes a page of the pool for `slab_class`; false if there is none. [any]
   bool add_page(unsigned slab_class);
 
-  // Calls visit(ChunkAddress, state word) for every chunk of kind kItem in the `page`-th page (0..pages()) of
-  // the arena; under the lock; the visitor must not call back into the arena, except free_remote. Returns how
-  // many chunks were looked at for that, 0 past the end. Pages change places when one leaves. [any]
+  // Calls visit(ChunkAddress, state word) for every chunk of kind kItem or kLinking in the `page`-th page
+  // (0..pages()) of the arena; under the lock; the visitor must not call back into the arena, except
+  // free_remote. Returns how many chunks were looked at for that, 0 past the end. Pages change places when
+  // one leaves. [any]
   using Visitor = void (*)(void* context, ChunkAddress chunk, std::uint32_t state);
   std::size_t visit_page(std::size_t page, Visitor visit, void* context);
   // Calls visit(context, chunk, state) for the item that is next in `queue` of the class, if one of the first

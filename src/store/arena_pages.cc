@@ -52,7 +52,7 @@ bool Arena::Impl::blocked_page(const Lane& lane, std::uint32_t slot) const {
   for (std::uint32_t i = page.first; i < page.fresh && page.used != 0; ++i) {
     const ChunkAddress chunk = lane.address_of({slot, i});
     const ChunkKind kind = chunk_kind(chunk_state(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed));
-    if (kind == ChunkKind::kFilling || kind == ChunkKind::kLimbo) return true;
+    if (kind == ChunkKind::kFilling || kind == ChunkKind::kLinking || kind == ChunkKind::kLimbo) return true;
     if (kind != ChunkKind::kFree && pinnable && pool.pins(chunk).load(std::memory_order_seq_cst) != 0)
       return true;
   }

@@ -39,6 +39,7 @@ enum class ChunkKind : std::uint32_t {
   kItem = 2,     // linked in the index: head of an item
   kPart = 3,     // continuation of a chained value
   kLimbo = 4,    // unlinked while a send still refers to it; freed when the last pin goes
+  kLinking = 5,  // filled, by a writer that looks at the flush epoch next and links it with that one
 };
 
 // The state word at byte 16. Written by the owner of the chunk only (allocator while free, filler while

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/spin_lock.h"
 #include "store/store_core.h"
 
 namespace ringcached::store {
@@ -15,9 +16,14 @@ struct Reaper::Visit {
   std::vector<ChunkAddress>& found;
   CacheTime earliest = ~CacheTime{0};
   std::size_t items = 0;
+  bool linking = false;
 
-  static void on_item(void* context, ChunkAddress chunk, std::uint32_t /*state*/) {
+  static void on_chunk(void* context, ChunkAddress chunk, std::uint32_t state) {
     auto& visit = *static_cast<Visit*>(context);
+    if (chunk_kind(state) == ChunkKind::kLinking) {
+      visit.linking = true;
+      return;
+    }
     const ItemHeader header = read_header(visit.core.item(chunk), chunk);
     ++visit.items;
     if (visit.core.vitality(header, visit.now) != Lookup::kHit) {
@@ -88,6 +94,7 @@ std::size_t Reaper::reap_found(ThreadState& thread, CacheTime now, std::size_t c
 
 // The page's word is reset first: what is noted while we look, or by items we see, is not lost.
 std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
+  visited_writer_ = false;
   const PageId page = thread.arena->page_at(page_);
   if (page == kNoPage) return 1;
   PageInfo& info = thread.core->pool->info(page);
@@ -102,10 +109,11 @@ std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
   }
   const CacheTime noted = info.earliest_expiry.exchange(~CacheTime{0}, std::memory_order_acq_rel);
   Visit visit{*thread.core, now, found_};
-  const std::size_t chunks = thread.arena->visit_page(page_, &Visit::on_item, &visit);
+  const std::size_t chunks = thread.arena->visit_page(page_, &Visit::on_chunk, &visit);
   // Pages that left the arena meanwhile have others in their places.
   note(info.earliest_expiry, thread.arena->page_at(page_) == page ? visit.earliest : noted);
   const unsigned slab_class = info.slab_class.load(std::memory_order_relaxed);
+  visited_writer_ = visit.linking;
   thread.ledger.counters.reaper_checked.add(visit.items);
   if (slab_class != PageInfo::kNoClass) thread.ledger.classes[slab_class].reaper_checked.add(visit.items);
   return chunks / kLooksPerUnit + 1;
@@ -114,6 +122,7 @@ std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
 // The next pass. Downwards, because a page that leaves an arena is replaced by its last one.
 void Reaper::begin_pass(ThreadState& thread) {
   pass_epoch_ = thread.core->epoch.load(std::memory_order_acquire);
+  full_fence();
   everything_ = pass_epoch_ != clean_epoch_.load(std::memory_order_relaxed);
   page_ = thread.arena->pages();
 }
@@ -143,6 +152,10 @@ bool Reaper::step(ThreadState& thread, CacheTime now, std::size_t chunks_max) {
     --page_;
     used += visit_page(thread, now);
     found_in_pass_ = found_in_pass_ || !found_.empty();
+    if (everything_ && visited_writer_) {
+      ++page_;  // once more when it has linked what it has there, perhaps to an epoch that has passed
+      return true;
+    }
     if (used >= chunks_max) return true;
   }
 }
@@ -159,11 +172,12 @@ void Reaper::raise_clean_epoch(std::uint64_t epoch) {
   }
 }
 
-std::size_t Reaper::collect_dead(StoreCore& core, Arena& arena, std::size_t page,
-                                 std::vector<ChunkAddress>& found) {
+Reaper::PageLook Reaper::collect_dead(StoreCore& core, Arena& arena, std::size_t page,
+                                      std::vector<ChunkAddress>& found) {
   if (found.capacity() < kChunksPerPageMax) found.reserve(kChunksPerPageMax);
   Visit visit{core, core.latest_now.load(std::memory_order_relaxed), found};
-  return arena.visit_page(page, &Visit::on_item, &visit);
+  const std::size_t chunks = arena.visit_page(page, &Visit::on_chunk, &visit);
+  return {chunks, visit.linking};
 }
 
 std::uint64_t StoreCore::epochs_in_use() const {
@@ -181,7 +195,8 @@ std::uint64_t epoch_to_free(std::uint64_t epoch) {
 
 // The arena that is furthest behind.
 bool EpochPurge::begin(const StoreCore& core) {
-  epoch_ = core.epoch.load(std::memory_order_relaxed);
+  epoch_ = core.epoch.load(std::memory_order_acquire);
+  full_fence();
   std::uint64_t oldest = epoch_to_free(epoch_);
   for (unsigned id = 0; id < core.attached.load(std::memory_order_acquire); ++id) {
     Reaper& reaper = core.states[id]->reaper;
@@ -195,23 +210,27 @@ bool EpochPurge::begin(const StoreCore& core) {
   return true;
 }
 
-void EpochPurge::step(ThreadState& thread, std::size_t chunks_max) {
+bool EpochPurge::step(ThreadState& thread, std::size_t chunks_max) {
   StoreCore& core = *thread.core;
   for (std::size_t used = 0; used < chunks_max;) {
     if (reaper_ == nullptr && !begin(core)) {
       pages_owed_.store(0, std::memory_order_relaxed);
-      return;
+      return true;
     }
     used += reap_all_of(core, thread, found_, core.latest_now.load(std::memory_order_relaxed),
                         chunks_max - used, [](unsigned) {});
-    if (!found_.empty()) return;
+    if (!found_.empty()) return true;
     if (page_ == 0) {
       std::exchange(reaper_, nullptr)->raise_clean_epoch(epoch_);
       continue;
     }
+    const Reaper::PageLook look = Reaper::collect_dead(core, *core.arenas[arena_], page_ - 1, found_);
+    if (look.linking) return false;
+    --page_;
     note_page();
-    used += Reaper::collect_dead(core, *core.arenas[arena_], --page_, found_) / kLooksPerUnit + 1;
+    used += look.chunks / kLooksPerUnit + 1;
   }
+  return true;
 }
 
 void EpochPurge::note_page() {
@@ -251,7 +270,10 @@ void StoreCore::flush(ThreadState& thread) {
   }
   if (writes == writes_at_flush_) return;  // nothing was stored since the last one
   // Before the next number comes to mean an old epoch, everything of that one must be gone.
-  while (epochs_in_use() >= kEpochs) purge_.step(thread, kPurgeStep);
+  Backoff backoff;
+  while (epochs_in_use() >= kEpochs) {
+    if (!purge_.step(thread, kPurgeStep)) backoff.pause();
+  }
   writes_at_flush_ = writes;
   epoch.fetch_add(1, std::memory_order_release);
   const std::uint64_t in_use = epochs_in_use();

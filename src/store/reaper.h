@@ -28,14 +28,18 @@ class Reaper {
   // Starts a pass over all pages of `classes`, in place of one that is under way.
   void begin_crawl(ThreadState& thread, const SlabClassSet& classes);
   bool crawling() const { return crawl_.any(); }
-  // No item of an earlier flush epoch than this is left in the arena. Any thread.
+  // No item of an earlier flush epoch than this is left in the arena, nor will be linked there: a pass waits
+  // for writers that may have looked at the epoch before it began (ChunkKind::kLinking). Any thread.
   std::uint64_t clean_epoch() const { return clean_epoch_.load(std::memory_order_acquire); }
 
   void raise_clean_epoch(std::uint64_t epoch);
-  // Appends the dead items of one page of `arena` to `found`. Returns how many chunks were looked at, many of
-  // which may be no items (any more).
-  static std::size_t collect_dead(StoreCore& core, Arena& arena, std::size_t page,
-                                  std::vector<ChunkAddress>& found);
+  struct PageLook {
+    std::size_t chunks;  // looked at; many may be no items (any more)
+    bool linking;        // a writer is about to link one of them
+  };
+  // Appends the dead items of one page of `arena` to `found`.
+  static PageLook collect_dead(StoreCore& core, Arena& arena, std::size_t page,
+                               std::vector<ChunkAddress>& found);
 
  private:
   struct Visit;
@@ -49,6 +53,7 @@ class Reaper {
   bool everything_ = false;       // this pass visits all pages: there was a flush
   SlabClassSet crawl_;            // it visits all pages of these, too
   bool found_in_pass_ = false;
+  bool visited_writer_ = false;      // the page last visited has a chunk that is about to be linked
   std::vector<ChunkAddress> found_;  // dead items of the page last visited, still to be unlinked
   std::atomic<std::uint64_t> clean_epoch_{0};
 };
@@ -59,8 +64,9 @@ class Reaper {
 // that are left.
 class EpochPurge {
  public:
-  // At most about `chunks_max` chunks; does nothing while few epochs are in use.
-  void step(ThreadState& thread, std::size_t chunks_max);
+  // At most about `chunks_max` chunks; does nothing while few epochs are in use. False: it cannot go on
+  // before a writer has linked what it has.
+  bool step(ThreadState& thread, std::size_t chunks_max);
   // There was a flush, and `epochs_left` more may follow before there must be none of the oldest epochs left.
   void share_out(const StoreCore& core, std::uint64_t epochs_left);
   // The next flush's share is not done yet. Any thread.

@@ -65,6 +65,22 @@ inline void write_fence() {
 #endif
 }
 
+// Between a store and the lock of a bucket, behind which something is loaded: whoever changes that and then
+// does not see the store, behind full_fence(), is seen. On x86 the locked instruction of the lock is the
+// fence.
+inline void fence_before_lock() {
+#if defined(__x86_64__)
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#elif !RC_STORE_TSAN
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+inline void full_fence() {
+#if !RC_STORE_TSAN
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
 // Single words at their natural alignment.
 RC_NO_SANITIZE_ADDRESS inline std::uint32_t shared_load32(const std::byte* from) {
   return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(from), kSharedLoadOrder);

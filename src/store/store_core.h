@@ -237,6 +237,10 @@ class StoreCore {
   bool overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,
                  const StoreRequest& request, const Stamp& stamp, std::string_view value, CacheTime time);
   void write_head(const Draft& draft, std::string_view key);
+  // Precedes the lock of the bucket under which a draft is linked. A pass over its arena that has not seen
+  // the mark, and so may call epochs clean that the draft is going to be stamped with, began after an epoch
+  // that the look under the lock sees.
+  void announce(const Draft& draft);
   // Makes the draft the item of its key, or gives it back.
   StoreResult link(ThreadState& thread, const StoreRequest& request, const Draft& draft, CacheTime time);
   void note_refused(ThreadState& thread, const Key& key, const Existing& existing, CacheTime time);
@@ -408,6 +412,7 @@ bool StoreCore::succeed(ThreadState& thread, const Key& key, const Draft& draft,
                         CacheTime time, IsExpected is_expected) {
   Existing old;
   bool same;
+  announce(draft);
   {
     LockedBucket bucket(*index, key.hash);
     old = examine(bucket, key.bytes, time);

@@ -84,6 +84,13 @@ void StoreCore::write_head(const Draft& draft, std::string_view key) {
   copy_to_shared(chunk + offset, key.data(), key.size());
 }
 
+void StoreCore::announce(const Draft& draft) {
+  chunk_state(item(draft.chunk.address))
+      .store(static_cast<std::uint32_t>(ChunkKind::kLinking) | draft.chunk.generation << kGenerationShift,
+             std::memory_order_release);
+  fence_before_lock();
+}
+
 // Makes the chunk an item of the moment in which `old` was looked at. Under the lock of the bucket since
 // then.
 void StoreCore::stamp_item(ThreadState& thread, const Draft& draft, std::size_t key_bytes, std::uint64_t cas,
@@ -164,6 +171,7 @@ StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, co
   Existing old;
   Stamp stamp;
   StoreResult verdict;
+  announce(draft);
   {
     LockedBucket bucket(*index, request.key.hash);
     old = examine(bucket, request.key.bytes, time);
@@ -180,7 +188,11 @@ StoreResult StoreCore::link(ThreadState& thread, const StoreRequest& request, co
   return verdict;
 }
 
+// The chunk may lie among those that another arena has not taken back yet: nobody shall wait for it there.
 void StoreCore::discard(ThreadState& thread, const Draft& draft) {
+  std::atomic<std::uint32_t>& state = chunk_state(item(draft.chunk.address));
+  state.store(with_kind(state.load(std::memory_order_relaxed), ChunkKind::kFilling),
+              std::memory_order_release);
   if (draft.chained) {
     free_parts(&thread, shared_load64(item(draft.chunk.address) + kChainNextOffset));
   }

@@ -24,6 +24,9 @@ struct Line {
   const char* value = "";
   std::uint64_t cas = 0;
   std::uint64_t compare = 0;
+  // When what it stored or touched expires, and by which time it was served.
+  CacheMoment expires{CacheMoment::kNever, CacheMoment::kNever};
+  CacheMoment clock{};
 };
 
 std::vector<HistoryOperation> history_of(const std::vector<Line>& lines) {
@@ -38,7 +41,9 @@ std::vector<HistoryOperation> history_of(const std::vector<Line>& lines) {
                        .value = line.value,
                        .cas = line.cas,
                        .invoked = line.invoked,
-                       .returned = line.returned});
+                       .returned = line.returned,
+                       .expires = line.expires,
+                       .clock = line.clock});
   }
   return history;
 }
@@ -224,6 +229,156 @@ const std::vector<Case> kCases = {
      {{1, 1, 2, kSet, "a"}, {2, 3, 4, Verb::kFlush, ""}, {1, 5, 6, kGet, "", kDone, "a"}}},
 };
 
+// One after the other, with times.
+struct Timed {
+  Verb verb;
+  const char* operand;
+  Outcome outcome;
+  const char* value;
+  CacheMoment clock;
+  CacheMoment expires{CacheMoment::kNever, CacheMoment::kNever};
+};
+
+struct TimedCase {
+  const char* name;
+  bool strict;     // linearizable as it is
+  bool vanishing;  // and if items may vanish
+  std::vector<Timed> lines;
+};
+
+constexpr CacheMoment kNever{CacheMoment::kNever, CacheMoment::kNever};
+
+const std::vector<TimedCase> kTimedCases = {
+    {"there before it expires, gone afterwards",
+     true,
+     true,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
+      {kGet, "", kDone, "a", {19, 19}},
+      {kGet, "", kMiss, "", {20, 20}}}},
+    {"a miss before it expires",
+     false,
+     true,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}}, {kGet, "", kMiss, "", {19, 19}}}},
+    {"a hit when it has expired",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}}, {kGet, "", kDone, "a", {20, 20}}}},
+    {"stored dead", true, true, {{kSet, "a", kDone, "", {10, 10}, {0, 0}}, {kGet, "", kMiss, "", {10, 10}}}},
+    {"a hit of what was stored dead",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 10}, {0, 0}}, {kGet, "", kDone, "a", {10, 10}}}},
+    {"what was stored dead has replaced the old",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 10}},
+      {kSet, "b", kDone, "", {10, 10}, {0, 0}},
+      {kGet, "", kDone, "a", {10, 10}}}},
+    {"in between either: there",
+     true,
+     true,
+     {{kSet, "a", kDone, "", {10, 12}, {19, 22}}, {kGet, "", kDone, "a", {18, 25}}}},
+    {"in between either: gone",
+     true,
+     true,
+     {{kSet, "a", kDone, "", {10, 12}, {19, 22}}, {kGet, "", kMiss, "", {18, 19}}}},
+    {"in between, gone and back",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 12}, {19, 22}},
+      {kGet, "", kMiss, "", {18, 20}},
+      {kGet, "", kDone, "a", {18, 21}}}},
+    {"the last moment but one",
+     false,
+     true,
+     {{kSet, "a", kDone, "", {10, 12}, {19, 22}}, {kGet, "", kMiss, "", {15, 18}}}},
+    {"the first moment too late",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 12}, {19, 22}}, {kGet, "", kDone, "a", {22, 30}}}},
+    {"a touch prolongs",
+     false,
+     true,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
+      {Verb::kTouch, "", kDone, "", {15, 15}, {40, 40}},
+      {kGet, "", kMiss, "", {30, 30}}}},
+    {"a touch shortens",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 10}, kNever},
+      {Verb::kTouch, "", kDone, "", {15, 15}, {20, 20}},
+      {kGet, "", kDone, "a", {30, 30}}}},
+    {"a touch of what has expired",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}}, {Verb::kTouch, "", kDone, "", {20, 20}, {40, 40}}}},
+    {"touched and read, then over at once",
+     true,
+     true,
+     {{kSet, "a", kDone, "", {10, 10}, kNever},
+      {Verb::kGetTouch, "", kDone, "a", {15, 15}, {0, 0}},
+      {kGet, "", kMiss, "", {15, 15}}}},
+    {"touched and read, over at once, and there",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 10}, kNever},
+      {Verb::kGetTouch, "", kDone, "a", {15, 15}, {0, 0}},
+      {kGet, "", kDone, "a", {15, 15}}}},
+    {"an append leaves the time as it is",
+     false,
+     false,
+     {{kSet, "a;", kDone, "", {10, 10}, {20, 20}},
+      {kAppend, "b;", kDone, "", {15, 15}},
+      {kGet, "", kDone, "a;b;", {20, 20}}}},
+    {"a counter keeps its time",
+     false,
+     false,
+     {{kSet, "1", kDone, "", {10, 10}, {20, 20}},
+      {kIncr, "1", kDone, "2", {15, 15}},
+      {kIncr, "1", kDone, "3", {20, 20}}}},
+    {"a new value has a new time",
+     true,
+     true,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
+      {kSet, "b", kDone, "", {15, 15}, kNever},
+      {kGet, "", kDone, "b", {30, 30}}}},
+    {"an add succeeds when the old has expired, and the old does not come back",
+     true,
+     true,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
+      {kAdd, "b", kDone, "", {20, 20}},
+      {kGet, "", kDone, "b", {20, 20}}}},
+    {"an add fails though the old has expired",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}}, {kAdd, "b", kNotStored, "", {20, 20}}}},
+    {"who is late may still see it, until somebody has seen it gone",
+     false,
+     false,
+     {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
+      {kGet, "", kMiss, "", {20, 20}},
+      {kGet, "", kDone, "a", {19, 20}}}},
+    {"a quiet count tells no number",
+     true,
+     true,
+     {{kSet, "1", kDone, "", {}}, {kIncr, "1", kDone, "", {}}, {kGet, "", kDone, "2", {}}}},
+    {"a quiet count that is lost",
+     false,
+     false,
+     {{kSet, "1", kDone, "", {}}, {kIncr, "1", kDone, "", {}}, {kGet, "", kDone, "1", {}}}},
+};
+
+std::vector<HistoryOperation> history_of(const std::vector<Timed>& lines) {
+  std::vector<Line> plain;
+  std::uint64_t moment = 0;
+  for (const Timed& line : lines) {
+    plain.push_back({1, moment + 1, moment + 2, line.verb, line.operand, line.outcome, line.value, 0, 0,
+                     line.expires, line.clock});
+    moment += 2;
+  }
+  return history_of(plain);
+}
+
 // A history as a perfect cache would leave it: each operation takes effect at one moment, the answers say
 // what was then, and the calls lie around it.
 std::vector<HistoryOperation> honest_history(std::uint64_t seed, unsigned clients, unsigned count) {
@@ -267,6 +422,17 @@ TEST_SUITE("linearizability checker") {
       CHECK_MESSAGE(static_cast<bool>(strict) == each.strict, strict.report);
       CHECK_MESSAGE(static_cast<bool>(vanishing) == each.vanishing, vanishing.report);
       CHECK(strict.result != Linearizability::kUndecided);
+    }
+  }
+
+  TEST_CASE("histories in which items expire") {
+    for (const TimedCase& each : kTimedCases) {
+      CAPTURE(each.name);
+      const auto history = history_of(each.lines);
+      const LinearizabilityVerdict strict = check_history(history);
+      const LinearizabilityVerdict vanishing = check_history(history, {.may_vanish = true});
+      CHECK_MESSAGE(static_cast<bool>(strict) == each.strict, strict.report);
+      CHECK_MESSAGE(static_cast<bool>(vanishing) == each.vanishing, vanishing.report);
     }
   }
 

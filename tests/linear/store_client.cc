@@ -59,26 +59,39 @@ void StoreHistoryClient::execute(std::span<Request> requests) {
     // Background work between operations, as a worker does it between turns.
     if (random_() % 16 == 0) maintain();
     request.operation.invoked = clock_.tick();
+    now_ = time_.now();
     perform(request, keys_[static_cast<std::size_t>(&request - requests.data())]);
+    request.operation.clock = {now_, time_.now()};
     request.operation.returned = clock_.tick();
-    if (request.operation.outcome == Outcome::kDone && request.operation.verb == HistoryVerb::kGet) {
+    const bool reads =
+        request.operation.verb == HistoryVerb::kGet || request.operation.verb == HistoryVerb::kGetTouch;
+    if (request.operation.outcome == Outcome::kDone && reads) {
       request.operation.value = operand_in(request.operation.key, request.payload);
     }
   }
+}
+
+// Exact, and told to the history.
+CacheTime StoreHistoryClient::expiry_of(HistoryOperation& operation) const {
+  const CacheTime expiry = store::expiry_from_exptime(operation.exptime, now_, 0);
+  if (expiry != store::kNeverExpires) operation.expires = {expiry, expiry};
+  return expiry;
 }
 
 void StoreHistoryClient::perform(Request& request, const store::Key& key) {
   HistoryOperation& operation = request.operation;
   switch (operation.verb) {
     case HistoryVerb::kGet:
+    case HistoryVerb::kGetTouch:
       return get(request, key);
     case HistoryVerb::kDelete:
-      operation.outcome = store_.remove(thread_, key, kNow) == store::DeleteResult::kDeleted
+      operation.outcome = store_.remove(thread_, key, now_) == store::DeleteResult::kDeleted
                               ? Outcome::kDone
                               : Outcome::kNotFound;
       return;
     case HistoryVerb::kTouch:
-      operation.outcome = store_.touch(thread_, key, kNow + 1000, kNow) ? Outcome::kDone : Outcome::kNotFound;
+      operation.outcome =
+          store_.touch(thread_, key, expiry_of(operation), now_) ? Outcome::kDone : Outcome::kNotFound;
       return;
     case HistoryVerb::kFlush:
       store_.flush(thread_);
@@ -107,12 +120,15 @@ void StoreHistoryClient::get(Request& request, const store::Key& key) {
     request.payload.assign(info.value_bytes, '?');
     return request.payload.data();
   };
-  if (store_.read_plain(thread_, key, kNow, place_plainly)) {
+  store::ReadOptions options;
+  options.touch = operation.verb == HistoryVerb::kGetTouch;
+  if (options.touch) options.expiry = expiry_of(operation);
+  if (!options.touch && store_.read_plain(thread_, key, now_, place_plainly)) {
     operation.outcome = Outcome::kDone;
     return;
   }
   store::Pin pin;
-  const store::Lookup lookup = store_.read(thread_, key, kNow, {}, place, &pin);
+  const store::Lookup lookup = store_.read(thread_, key, now_, options, place, &pin);
   operation.outcome = lookup == store::Lookup::kHit ? Outcome::kDone : Outcome::kNotFound;
   if (operation.outcome != Outcome::kDone) operation.cas = 0;
   if (!pin) return;
@@ -125,8 +141,9 @@ void StoreHistoryClient::put(HistoryOperation& operation, std::string_view paylo
   request.mode = mode_of(operation.verb);
   request.key = key;
   request.cas_compare = operation.compare;
+  request.expiry = expiry_of(operation);
   const store::StoreResult result =
-      random_() % 2 == 0 ? store_.put(thread_, request, payload, kNow) : put_in_pieces(request, payload);
+      random_() % 2 == 0 ? store_.put(thread_, request, payload, now_) : put_in_pieces(request, payload);
   operation.outcome = outcome_of(result);
   if (operation.outcome == Outcome::kDone) operation.cas = thread_.last_write().cas;
 }
@@ -134,14 +151,14 @@ void StoreHistoryClient::put(HistoryOperation& operation, std::string_view paylo
 store::StoreResult StoreHistoryClient::put_in_pieces(const store::StoreRequest& request,
                                                      std::string_view payload) {
   store::PendingStore pending;
-  const store::StoreResult begun = store_.begin(thread_, request, payload.size(), kNow, pending);
+  const store::StoreResult begun = store_.begin(thread_, request, payload.size(), now_, pending);
   if (begun != store::StoreResult::kStored) return begun;
   while (!payload.empty()) {
     const std::size_t piece = std::min<std::size_t>(payload.size(), 1 + random_() % 20000);
     if (!pending.write({payload.data(), piece})) return store::StoreResult::kNoMemory;
     payload.remove_prefix(piece);
   }
-  return store_.commit(thread_, request, std::move(pending), kNow);
+  return store_.commit(thread_, request, std::move(pending), now_);
 }
 
 void StoreHistoryClient::count(HistoryOperation& operation, const store::Key& key) {
@@ -150,7 +167,7 @@ void StoreHistoryClient::count(HistoryOperation& operation, const store::Key& ke
   std::from_chars(operation.operand.data(), operation.operand.data() + operation.operand.size(),
                   wanted.delta);
   std::uint64_t number = 0;
-  switch (store_.arithmetic(thread_, key, wanted, kNow, number)) {
+  switch (store_.arithmetic(thread_, key, wanted, now_, number)) {
     case store::ArithmeticResult::kDone:
       operation.outcome = Outcome::kDone;
       operation.value = std::to_string(number);

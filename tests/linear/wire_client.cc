@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <utility>
 #include <vector>
 
 #include "base/assert.h"
@@ -19,6 +21,18 @@ using Verb = HistoryVerb;
 using Outcome = HistoryOutcome;
 
 constexpr int kPatienceSeconds = 60;
+constexpr std::uint64_t kSecond = 1000;  // in milliseconds
+
+std::uint64_t milliseconds() {
+  const auto since_start = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count());
+}
+
+// Of what does not live for ever.
+std::uint64_t seconds_of(const HistoryOperation& operation) {
+  return static_cast<std::uint64_t>(operation.exptime);
+}
 
 int connect_to(std::uint16_t port) {
   const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -75,7 +89,9 @@ Outcome outcome_of(std::string_view line) {
 }
 
 std::string_view classic_word(Verb verb) {
-  return verb == Verb::kGet ? "gets" : verb == Verb::kFlush ? "flush_all" : name_of(verb);
+  if (verb == Verb::kGet) return "gets";
+  if (verb == Verb::kGetTouch) return "gats";
+  return verb == Verb::kFlush ? "flush_all" : name_of(verb);
 }
 
 char meta_mode(Verb verb) {
@@ -96,18 +112,20 @@ char meta_mode(Verb verb) {
 std::string classic_request(const HistoryOperation& operation, std::string_view payload) {
   std::string text(classic_word(operation.verb));
   if (operation.verb == Verb::kFlush) return text + "\r\n";
+  if (operation.verb == Verb::kGetTouch) text += " " + std::to_string(operation.exptime);
   text += " " + history_key_name(operation.key);
   switch (operation.verb) {
     case Verb::kGet:
+    case Verb::kGetTouch:
     case Verb::kDelete:
       return text + "\r\n";
     case Verb::kTouch:
-      return text + " 1000\r\n";
+      return text + " " + std::to_string(operation.exptime) + "\r\n";
     case Verb::kIncrement:
     case Verb::kDecrement:
       return text + " " + operation.operand + "\r\n";
     default:
-      text += " 0 0 " + std::to_string(payload.size());
+      text += " 0 " + std::to_string(operation.exptime) + " " + std::to_string(payload.size());
       if (operation.verb == Verb::kCas) text += " " + std::to_string(operation.compare);
       return text.append("\r\n").append(payload).append("\r\n");
   }
@@ -115,25 +133,28 @@ std::string classic_request(const HistoryOperation& operation, std::string_view 
 
 std::string meta_request(const HistoryOperation& operation, std::string_view payload) {
   const std::string name = " " + history_key_name(operation.key);
+  const std::string lives = operation.exptime == 0 ? "" : " T" + std::to_string(operation.exptime);
   switch (operation.verb) {
     case Verb::kGet:
       return "mg" + name + " v c\r\n";
     case Verb::kDelete:
       return "md" + name + "\r\n";
     case Verb::kTouch:
-      return "mg" + name + " T1000\r\n";
+      return "mg" + name + lives + "\r\n";
+    case Verb::kGetTouch:
+      return "mg" + name + " v c" + lives + "\r\n";
     case Verb::kIncrement:
       return "ma" + name + " v c D" + operation.operand + "\r\n";
     case Verb::kDecrement:
       return "ma" + name + " v c MD D" + operation.operand + "\r\n";
     case Verb::kCas:
       return ("ms" + name + " " + std::to_string(payload.size()) + " c C" +
-              std::to_string(operation.compare) + "\r\n")
+              std::to_string(operation.compare) + lives + "\r\n")
           .append(payload)
           .append("\r\n");
     default:
       return ("ms" + name + " " + std::to_string(payload.size()) + " c M" + meta_mode(operation.verb) +
-              "\r\n")
+              lives + "\r\n")
           .append(payload)
           .append("\r\n");
   }
@@ -171,22 +192,51 @@ std::string WireReader::block(std::size_t count) {
   return block;
 }
 
-// --- WireHistoryClient
+std::string WireReader::bytes(std::size_t count) {
+  while (bytes_.size() < count) {
+    if (failed_ || !more()) return {};
+  }
+  std::string bytes = bytes_.substr(0, count);
+  bytes_.erase(0, count);
+  return bytes;
+}
 
-WireHistoryClient::WireHistoryClient(std::uint16_t port, HistoryClock& clock, std::uint64_t seed)
-    : descriptor_(connect_to(port)), reader_(descriptor_), clock_(clock), random_(seed) {}
+// --- ServerTime
 
-WireHistoryClient::~WireHistoryClient() {
+void ServerTime::begin() {
+  sent_before_ = std::exchange(sent_, milliseconds());
+}
+
+void ServerTime::bound_before(HistoryOperation& operation) const {
+  operation.clock = {sent_before_, CacheMoment::kNever};
+  if (operation.exptime == 0) return;
+  operation.expires = {0, CacheMoment::kNever};
+  if (operation.exptime > 0) operation.expires.min = sent_before_ + (seconds_of(operation) - 1) * kSecond;
+  if (operation.exptime < 0) operation.expires.max = 0;
+}
+
+void ServerTime::bound_after(HistoryOperation& operation) const {
+  operation.clock.max = milliseconds() + 1;
+  if (operation.exptime > 0) operation.expires.max = operation.clock.max + seconds_of(operation) * kSecond;
+}
+
+// --- WireConnection
+
+WireConnection::WireConnection(std::uint16_t port) : descriptor_(connect_to(port)), reader_(descriptor_) {}
+
+WireConnection::~WireConnection() {
   ::close(descriptor_);
 }
 
-void WireHistoryClient::send(std::string_view bytes) {
+void WireConnection::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent <= 0) return;  // the answers will not come, and that is noticed
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
 }
+
+// --- WireHistoryClient
 
 void WireHistoryClient::execute(std::span<Request> requests) {
   std::string bytes;
@@ -196,20 +246,26 @@ void WireHistoryClient::execute(std::span<Request> requests) {
     bytes += meta.back() ? meta_request(request.operation, request.payload)
                          : classic_request(request.operation, request.payload);
   }
+  time_.begin();
   const std::uint64_t invoked = clock_.tick();
-  for (Request& request : requests) request.operation.invoked = invoked;
-  send(bytes);
+  for (Request& request : requests) {
+    request.operation.invoked = invoked;
+    time_.bound_before(request.operation);
+  }
+  connection_.send(bytes);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     HistoryOperation& operation = requests[i].operation;
     meta[i] ? read_meta(operation) : read_classic(operation);
-    if (operation.outcome != Outcome::kUnknown) operation.returned = clock_.tick();
+    if (operation.outcome == Outcome::kUnknown) continue;
+    operation.returned = clock_.tick();
+    time_.bound_after(operation);
   }
 }
 
 void WireHistoryClient::read_classic(HistoryOperation& operation) {
   const std::string line = reader_.line();
   const std::vector<std::string_view> words = words_of(line);
-  if (operation.verb == Verb::kGet) {
+  if (operation.verb == Verb::kGet || operation.verb == Verb::kGetTouch) {
     if (line == "END") operation.outcome = Outcome::kNotFound;
     if (words.size() != 5 || words[0] != "VALUE") return;
     const std::string block = reader_.block(number_of(words[3]));
@@ -238,12 +294,12 @@ void WireHistoryClient::read_meta(HistoryOperation& operation) {
 }
 
 std::string WireHistoryClient::ask(const std::string& command) {
-  send(command + "\r\n");
+  connection_.send(command + "\r\n");
   return reader_.line();
 }
 
 std::uint64_t WireHistoryClient::statistic(std::string_view name) {
-  send("stats\r\n");
+  connection_.send("stats\r\n");
   std::uint64_t found = 0;
   for (std::string line = reader_.line(); !line.empty() && line != "END"; line = reader_.line()) {
     const std::vector<std::string_view> words = words_of(line);

@@ -1,5 +1,5 @@
-// A client of a server over a socket, in the classic and the meta commands by turns. Requests of one call are
-// pipelined.
+// Clients of a server over a socket, in the classic and the meta commands by turns, or in the binary dialect.
+// Requests of one call are pipelined.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,8 @@ class WireReader {
   std::string line();
   // `count` bytes and the end of line behind them, which must be there.
   std::string block(std::size_t count);
+  // `count` bytes; empty as line().
+  std::string bytes(std::size_t count);
   bool failed() const { return failed_; }
 
  private:
@@ -29,11 +31,45 @@ class WireReader {
   std::string bytes_;
 };
 
+// What a client knows of the server's clock, which it cannot see, in milliseconds of its own.
+//
+// The server reads its clock once in a turn, before it looks at requests, and what a turn answers leaves when
+// it is over. So a request that was sent after the answer to an earlier one is served by a time that is not
+// before the moment when the earlier one was sent. Its clock goes in steps of a second, whose beginnings
+// nobody knows: what is to live for n seconds lives for more than n - 1 and for n at most.
+class ServerTime {
+ public:
+  // Requests are about to be sent.
+  void begin();
+  void bound_before(HistoryOperation& operation) const;
+  // The answer has come.
+  void bound_after(HistoryOperation& operation) const;
+
+ private:
+  std::uint64_t sent_ = 0, sent_before_ = 0;
+};
+
+// A connection to 127.0.0.1.
+class WireConnection {
+ public:
+  explicit WireConnection(std::uint16_t port);
+  ~WireConnection();
+  WireConnection(const WireConnection&) = delete;
+  WireConnection& operator=(const WireConnection&) = delete;
+
+  void send(std::string_view bytes);
+  WireReader& reader() { return reader_; }
+  bool failed() const { return reader_.failed(); }
+
+ private:
+  int descriptor_;
+  WireReader reader_;
+};
+
 class WireHistoryClient final : public HistoryClient {
  public:
-  // Connects to 127.0.0.1.
-  WireHistoryClient(std::uint16_t port, HistoryClock& clock, std::uint64_t seed);
-  ~WireHistoryClient() override;
+  WireHistoryClient(std::uint16_t port, HistoryClock& clock, std::uint64_t seed)
+      : connection_(port), reader_(connection_.reader()), clock_(clock), random_(seed) {}
 
   // An operation whose answer did not come, or was none, is left without.
   void execute(std::span<Request> requests) override;
@@ -41,15 +77,42 @@ class WireHistoryClient final : public HistoryClient {
   std::string ask(const std::string& command);
   // One figure of `stats`.
   std::uint64_t statistic(std::string_view name);
-  bool failed() const { return reader_.failed(); }
+  bool failed() const { return connection_.failed(); }
 
  private:
   void read_classic(HistoryOperation& operation);
   void read_meta(HistoryOperation& operation);
-  void send(std::string_view bytes);
 
-  int descriptor_;
-  WireReader reader_;
+  WireConnection connection_;
+  WireReader& reader_;
+  ServerTime time_;
+  HistoryClock& clock_;
+  std::mt19937_64 random_;
+};
+
+// The same in the binary dialect. Where several requests are pipelined, some are quiet; a no-op behind them
+// tells that all were served.
+class BinaryHistoryClient final : public HistoryClient {
+ public:
+  BinaryHistoryClient(std::uint16_t port, HistoryClock& clock, std::uint64_t seed)
+      : connection_(port), clock_(clock), random_(seed) {}
+
+  void execute(std::span<Request> requests) override;
+
+ private:
+  struct Answer {
+    std::uint8_t opcode = 0;
+    unsigned status = 0;
+    std::uint32_t opaque = 0;
+    std::uint64_t cas = 0;
+    std::string key, value;
+  };
+  bool read(Answer& answer);
+  static void take(HistoryOperation& operation, const Answer& answer);
+  void conclude(HistoryOperation& operation) const;
+
+  WireConnection connection_;
+  ServerTime time_;
   HistoryClock& clock_;
   std::mt19937_64 random_;
 };

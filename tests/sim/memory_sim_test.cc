@@ -7,14 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "exempt_ring.h"
 #include "net/connection.h"
-#include "server/authentication.h"
-#include "server/worker.h"
+#include "session_server.h"
 #include "sim_network.h"
 #include "support/environment.h"
-#include "support/fake_clock.h"
-#include "support/session_harness.h"
+#include "support/wrapped_ring.h"
 
 using namespace ringcached;
 using namespace ringcached::testing;
@@ -35,18 +32,12 @@ NetworkOptions one_worker() {
 // A server without sockets: store, sessions, and one simulated worker.
 class Served {
  public:
-  Served() : store_(std::move(store::Store::create(store_options()).value())) {
-    context_ = std::make_unique<server::ServerContext>(config_, log_, cache_clock_, *store_);
-    context_->network = &network_;
-    context_->authentication = &authentication_;
-    context_->counters.push_back(std::make_unique<server::WorkerCounters>());
+  Served() {
     engine =
         std::make_unique<SimNetwork>(1, SimFaults{}, SimOptions{.socket_buffer_bytes = 4096}, one_worker());
     engine->begin(
-        [this](unsigned worker) {
-          return std::make_unique<server::Worker>(*context_, *context_->counters[worker], 0);
-        },
-        false, [](std::unique_ptr<net::Ring> ring) { return std::make_unique<ExemptRing>(std::move(ring)); });
+        [this](unsigned) { return sessions_.make_worker(); }, false,
+        [](std::unique_ptr<net::Ring> ring) { return std::make_unique<ExemptRing>(std::move(ring)); });
   }
 
   ClientId connect(const std::string& requests) {
@@ -65,21 +56,7 @@ class Served {
   std::uint64_t ended_for_memory() const { return engine->threads[0]->counters().out_of_memory.get(); }
 
  private:
-  static store::Options store_options() {
-    store::Options options;
-    options.memory_limit_bytes = std::size_t{4} << 20;
-    options.hash_seed = 1;
-    return options;
-  }
-
-  FakeClock clock_;
-  CacheClock cache_clock_{clock_};
-  Log log_;
-  config::Config config_;
-  FakeNetwork network_;
-  server::Authentication authentication_;
-  std::unique_ptr<store::Store> store_;
-  std::unique_ptr<server::ServerContext> context_;
+  SessionServer sessions_;
 
  public:
   std::unique_ptr<SimNetwork> engine;  // last: its connections hold pins into the store

@@ -41,7 +41,8 @@ net::RingOptions SimNetwork::ring_options(unsigned receive_buffers) const {
 }
 
 void SimNetwork::begin(const std::function<std::unique_ptr<WorkerHandler>(unsigned)>& make_worker,
-                       bool first_listener_fails, const WrapRing& wrap_ring) {
+                       bool first_listener_fails, const WrapRing& wrap_ring,
+                       const WrapRing& wrap_acceptor_ring) {
   listeners = {first_listener_fails ? world.create_pollable() : world.listen(true), world.listen(false)};
   std::vector<net::Listener> owned;
   owned.emplace_back(listeners[0],
@@ -59,10 +60,11 @@ void SimNetwork::begin(const std::function<std::unique_ptr<WorkerHandler>(unsign
   }
   ended_.resize(options.workers + 1);
   frozen_.resize(options.workers + 1);
-  acceptor =
-      std::make_unique<net::Acceptor>(options, world.clock(), std::move(owned), std::move(pointers),
-                                      connection_count_, world.create_ring(ring_options(0)),
-                                      [this](const Status& status) { failures.push_back(status.message()); });
+  auto acceptor_ring = world.create_ring(ring_options(0));
+  if (wrap_acceptor_ring) acceptor_ring = wrap_acceptor_ring(std::move(acceptor_ring));
+  acceptor = std::make_unique<net::Acceptor>(
+      options, world.clock(), std::move(owned), std::move(pointers), connection_count_,
+      std::move(acceptor_ring), [this](const Status& status) { failures.push_back(status.message()); });
   if (!acceptor->begin()) failures.push_back("acceptor did not begin");
 }
 

@@ -52,7 +52,8 @@ class SimNetwork : public Network {
   using WrapRing = std::function<std::unique_ptr<net::Ring>(std::unique_ptr<net::Ring>)>;
   // Builds workers and acceptor. With `first_listener_fails`, listeners[0] is no listening socket.
   void begin(const std::function<std::unique_ptr<WorkerHandler>(unsigned)>& make_worker,
-             bool first_listener_fails = false, const WrapRing& wrap_ring = {});
+             bool first_listener_fails = false, const WrapRing& wrap_ring = {},
+             const WrapRing& wrap_acceptor_ring = {});
   // One turn of the acceptor or of a worker, drawn from the seed.
   void turn(Dice& dice);
   // This thread is not scheduled by turn() until told again; workers.size() is the acceptor.

@@ -5,8 +5,9 @@
 namespace ringcached::testing {
 
 std::string_view name_of(HistoryVerb verb) {
-  static constexpr std::array<std::string_view, 12> kNames = {
-      "get", "set", "add", "replace", "append", "prepend", "cas", "delete", "incr", "decr", "touch", "flush"};
+  static constexpr std::array<std::string_view, 13> kNames = {"get",     "set", "add",    "replace", "append",
+                                                              "prepend", "cas", "delete", "incr",    "decr",
+                                                              "touch",   "gat", "flush"};
   return kNames[static_cast<std::size_t>(verb)];
 }
 
@@ -16,6 +17,13 @@ std::string_view name_of(HistoryOutcome outcome) {
   return kNames[static_cast<std::size_t>(outcome)];
 }
 
+std::string describe(const CacheMoment& moment) {
+  const auto word = [](std::uint64_t at) {
+    return at == CacheMoment::kNever ? std::string("never") : std::to_string(at);
+  };
+  return moment.min == moment.max ? word(moment.min) : word(moment.min) + " to " + word(moment.max);
+}
+
 std::string describe(const HistoryOperation& operation) {
   std::string line = "[" + std::to_string(operation.invoked) + ", " +
                      (operation.returned == kNeverReturned ? "..." : std::to_string(operation.returned)) +
@@ -23,6 +31,11 @@ std::string describe(const HistoryOperation& operation) {
   line += name_of(operation.verb);
   if (!operation.operand.empty()) line += " " + operation.operand;
   if (operation.verb == HistoryVerb::kCas) line += " compare " + std::to_string(operation.compare);
+  if (operation.exptime != 0) {
+    line +=
+        " exptime " + std::to_string(operation.exptime) + " (over at " + describe(operation.expires) + ")";
+  }
+  if (operation.clock != CacheMoment{}) line += " at " + describe(operation.clock);
   line += " -> ";
   line += name_of(operation.outcome);
   if (!operation.value.empty()) line += " " + operation.value;

@@ -74,6 +74,12 @@ bool stores(Verb verb) {
   }
 }
 
+// Has an exptime.
+bool times(Verb verb) {
+  return verb == Verb::kTouch || verb == Verb::kGetTouch ||
+         (stores(verb) && verb != Verb::kAppend && verb != Verb::kPrepend);
+}
+
 bool counts(Verb verb) {
   return verb == Verb::kIncrement || verb == Verb::kDecrement;
 }
@@ -114,13 +120,25 @@ std::string operand_in(unsigned key, std::string_view bytes) {
 
 HistoryVerb HistorySource::verb_for(unsigned key) {
   static constexpr Verb kRegister[] = {
-      Verb::kGet,     Verb::kGet,    Verb::kGet,    Verb::kGet,     Verb::kGet,    Verb::kGet,  Verb::kSet,
-      Verb::kSet,     Verb::kSet,    Verb::kAdd,    Verb::kAdd,     Verb::kCas,    Verb::kCas,  Verb::kCas,
-      Verb::kReplace, Verb::kAppend, Verb::kAppend, Verb::kPrepend, Verb::kDelete, Verb::kTouch};
+      Verb::kGet,    Verb::kGet,   Verb::kGet,     Verb::kGet,    Verb::kGet,    Verb::kGet,
+      Verb::kSet,    Verb::kSet,   Verb::kSet,     Verb::kAdd,    Verb::kAdd,    Verb::kCas,
+      Verb::kCas,    Verb::kCas,   Verb::kReplace, Verb::kAppend, Verb::kAppend, Verb::kPrepend,
+      Verb::kDelete, Verb::kTouch, Verb::kGetTouch};
   static constexpr Verb kCounter[] = {Verb::kGet,       Verb::kGet,       Verb::kSet,       Verb::kAdd,
                                       Verb::kIncrement, Verb::kIncrement, Verb::kIncrement, Verb::kIncrement,
-                                      Verb::kDecrement, Verb::kDecrement, Verb::kCas,       Verb::kDelete};
+                                      Verb::kDecrement, Verb::kDecrement, Verb::kCas,       Verb::kDelete,
+                                      Verb::kTouch};
   return is_counter(key) ? kCounter[below(std::size(kCounter))] : kRegister[below(std::size(kRegister))];
+}
+
+// A touch is worth nothing if it leaves all as it is.
+std::int64_t HistorySource::exptime_for(HistoryVerb verb) {
+  constexpr std::int64_t kLong = 1000;
+  if (!times(verb)) return 0;
+  const bool touches = verb == Verb::kTouch || verb == Verb::kGetTouch;
+  if (workload_.expiring_one_in == 0 || below(workload_.expiring_one_in) != 0) return touches ? kLong : 0;
+  const std::int64_t exptime = below(workload_.exptime_max + 1);
+  return exptime == 0 ? -1 : exptime;
 }
 
 HistoryOperation HistorySource::next() {
@@ -135,6 +153,7 @@ HistoryOperation HistorySource::next() {
       operation.compare = known->second;
     }
   }
+  operation.exptime = exptime_for(operation.verb);
   const std::string unique = std::to_string(client_) + "." + std::to_string(++sequence_) + ";";
   if (counts(operation.verb)) {
     operation.operand = std::to_string(1 + below(12));
@@ -156,7 +175,7 @@ void HistorySource::learn(const HistoryOperation& answered) {
 // --- Running
 
 std::vector<HistoryOperation> run_client(HistoryClient& client, HistorySource& source, unsigned operations,
-                                         unsigned pipeline_max) {
+                                         unsigned pipeline_max, std::chrono::microseconds pause_max) {
   std::vector<HistoryOperation> history;
   std::vector<HistoryClient::Request> requests;
   while (history.size() < operations) {
@@ -167,6 +186,10 @@ std::vector<HistoryOperation> run_client(HistoryClient& client, HistorySource& s
       request.payload = payload_of(request.operation, source.filling());
       bytes += request.payload.size();
       requests.push_back(std::move(request));
+    }
+    if (pause_max.count() != 0) {
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(source.below(static_cast<unsigned>(pause_max.count()))));
     }
     client.execute(requests);
     for (HistoryClient::Request& request : requests) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -46,6 +47,9 @@ struct HistoryWorkload {
   std::size_t long_filling_max = 40000;
   unsigned flush_one_in = 0;  // operations; 0: never
   bool cas = true;
+  // Of what is stored and touched, so many live for at most this many seconds, some for none; 0: none.
+  unsigned expiring_one_in = 0;
+  unsigned exptime_max = 3;
 };
 
 bool is_counter(unsigned key);
@@ -72,6 +76,7 @@ class HistorySource {
 
  private:
   HistoryVerb verb_for(unsigned key);
+  std::int64_t exptime_for(HistoryVerb verb);
 
   const HistoryWorkload workload_;
   const unsigned client_;
@@ -92,9 +97,9 @@ class HistoryClient {
   virtual void execute(std::span<Request> requests) = 0;
 };
 
-// `operations` of one client, `pipeline_max` at a time at most.
+// `operations` of one client, `pipeline_max` at a time at most, with pauses of at most `pause_max`.
 std::vector<HistoryOperation> run_client(HistoryClient& client, HistorySource& source, unsigned operations,
-                                         unsigned pipeline_max);
+                                         unsigned pipeline_max, std::chrono::microseconds pause_max = {});
 
 // Calls run_one(number of the client) for each on a thread of its own, and joins what they return.
 std::vector<HistoryOperation> run_clients(

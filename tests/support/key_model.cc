@@ -26,15 +26,29 @@ std::optional<std::string> counted(const std::string& text, const HistoryOperati
   return std::to_string(*number > *delta ? *number - *delta : 0);
 }
 
-KeyState written(std::string value, std::uint64_t cas) {
-  return {true, std::move(value), cas};
+// By a command that says how long it lives.
+KeyState stored(const HistoryOperation& operation) {
+  return {true, operation.operand, operation.cas, operation.expires};
+}
+// By one that leaves that as it is.
+KeyState changed(const KeyState& before, std::string value, std::uint64_t cas) {
+  return {true, std::move(value), cas, before.expires};
 }
 
-// A hit that shows the item: its value, and its id if that was told. Learns the id.
+// An answer that tells the item's id, or does not: what is known afterwards, if it can be the item there is.
+std::optional<KeyState> with_id(const KeyState& before, const HistoryOperation& operation) {
+  if (!before.present) return std::nullopt;
+  if (before.cas != 0 && operation.cas != 0 && before.cas != operation.cas) return std::nullopt;
+  KeyState after = before;
+  if (operation.cas != 0) after.cas = operation.cas;
+  if (operation.verb == Verb::kTouch || operation.verb == Verb::kGetTouch) after.expires = operation.expires;
+  return after;
+}
+
+// A hit that shows the item.
 std::optional<KeyState> seen(const KeyState& before, const HistoryOperation& get) {
-  if (!before.present || before.value != get.value) return std::nullopt;
-  if (before.cas != 0 && get.cas != 0 && before.cas != get.cas) return std::nullopt;
-  return written(before.value, get.cas != 0 ? get.cas : before.cas);
+  if (before.value != get.value) return std::nullopt;
+  return with_id(before, get);
 }
 
 // The item whose id is compared has been seen, so an id that nobody has seen is another one.
@@ -45,12 +59,13 @@ bool compare_matches(const KeyState& before, const HistoryOperation& operation) 
 std::optional<KeyState> done(const KeyState& before, const HistoryOperation& operation) {
   switch (operation.verb) {
     case Verb::kGet:
+    case Verb::kGetTouch:
       return seen(before, operation);
     case Verb::kSet:
-      return written(operation.operand, operation.cas);
+      return stored(operation);
     case Verb::kAdd:
       if (before.present) return std::nullopt;
-      return written(operation.operand, operation.cas);
+      return stored(operation);
     case Verb::kFlush:
       return KeyState{};
     default:
@@ -59,22 +74,23 @@ std::optional<KeyState> done(const KeyState& before, const HistoryOperation& ope
   if (!before.present) return std::nullopt;
   switch (operation.verb) {
     case Verb::kReplace:
-      return written(operation.operand, operation.cas);
+      return stored(operation);
     case Verb::kAppend:
-      return written(before.value + operation.operand, operation.cas);
+      return changed(before, before.value + operation.operand, operation.cas);
     case Verb::kPrepend:
-      return written(operation.operand + before.value, operation.cas);
+      return changed(before, operation.operand + before.value, operation.cas);
     case Verb::kCas:
       if (!compare_matches(before, operation)) return std::nullopt;
-      return written(operation.operand, operation.cas);
+      return stored(operation);
     case Verb::kDelete:
       return KeyState{};
     case Verb::kTouch:
-      return before;
+      return with_id(before, operation);
     default: {
       const auto number = counted(before.value, operation);
-      if (!number || *number != operation.value) return std::nullopt;
-      return written(*number, operation.cas);
+      // Not told: a quiet command.
+      if (!number || (!operation.value.empty() && *number != operation.value)) return std::nullopt;
+      return changed(before, *number, operation.cas);
     }
   }
 }
@@ -99,11 +115,9 @@ bool declines_rightly(const KeyState& before, const HistoryOperation& operation,
 
 void without_answer(const KeyState& before, const HistoryOperation& operation, KeyTransitions& result) {
   result.add(before);
-  HistoryOperation answered = operation;
-  if (operation.verb == Verb::kIncrement || operation.verb == Verb::kDecrement) {
-    answered.value = counted(before.value, operation).value_or("");
-  }
   if (operation.verb == Verb::kGet) return;
+  HistoryOperation answered = operation;
+  if (operation.verb == Verb::kGetTouch) answered.verb = Verb::kTouch;
   if (auto after = done(before, answered)) result.add(std::move(*after));
 }
 
@@ -133,8 +147,10 @@ void KeyTransitions::add(KeyState state) {
 
 KeyTransitions transitions(const KeyState& before, const HistoryOperation& operation, bool may_vanish) {
   KeyTransitions result;
-  from_state(before, operation, may_vanish, result);
-  if (may_vanish && before.present) from_state(KeyState{}, operation, may_vanish, result);
+  const bool may_be_there = !before.present || before.expires.max > operation.clock.min;
+  const bool may_be_gone = before.present && (may_vanish || before.expires.min <= operation.clock.max);
+  if (may_be_there) from_state(before, operation, may_vanish, result);
+  if (may_be_gone) from_state(KeyState{}, operation, may_vanish, result);
   return result;
 }
 

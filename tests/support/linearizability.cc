@@ -36,7 +36,10 @@ Fingerprint fingerprint(std::size_t operation) {
 }
 
 Fingerprint fingerprint(const KeyState& state) {
-  return fingerprint(state.value, state.present ? state.cas + 3 : 2);
+  if (!state.present) return fingerprint({}, 2);
+  const std::uint64_t numbers[] = {state.cas, state.expires.min, state.expires.max};
+  return fingerprint(state.value, 3) ^
+         fingerprint({reinterpret_cast<const char*>(numbers), sizeof numbers}, 4);
 }
 
 // Calls and answers in the order of time, as a list from which an operation is taken (both entries) when it
@@ -169,8 +172,11 @@ class Search {
     text += "the longest order has " + std::to_string(stuck_->placed) + " of them, and ends with\n";
     for (const Step& step : stuck_->path) text += "    " + describe(*operations_[step.call]) + "\n";
     text += "  then the key is ";
-    text += stuck_->state.present ? "\"" + stuck_->state.value + "\" id " + std::to_string(stuck_->state.cas)
-                                  : std::string("absent");
+    const KeyState& state = stuck_->state;
+    text += state.present ? "\"" + state.value + "\" id " + std::to_string(state.cas) : std::string("absent");
+    if (state.present && state.expires.min != CacheMoment::kNever) {
+      text += " until " + describe(state.expires);
+    }
     text += ", and no place is left for\n    " + describe(*operations_[stuck_->operation]) + "\n";
     if (!stuck_->pending.empty()) text += "  under way besides\n";
     for (const std::size_t call : stuck_->pending) text += "    " + describe(*operations_[call]) + "\n";

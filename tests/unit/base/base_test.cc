@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -34,6 +36,30 @@ TEST_SUITE("base") {
     clock.step_wall(-100000);
     CHECK(cache_clock.tick() == kCacheTimeStart + 10);
     CHECK(cache_clock.wall_base() == base);
+  }
+
+  TEST_CASE("cache time does not go back when a thread slept between reading the clock and telling") {
+    // Another thread reads it and tells in between.
+    class Interrupted final : public Clock {
+     public:
+      std::uint64_t monotonic_ns() const override {
+        const std::uint64_t read = clock.monotonic_ns();
+        if (cache_clock != nullptr) {
+          CacheClock& other = *std::exchange(cache_clock, nullptr);
+          clock.advance_seconds(2);
+          CHECK(other.tick() == kCacheTimeStart + 2);
+        }
+        return read;
+      }
+      std::int64_t wall_seconds() const override { return clock.wall_seconds(); }
+      mutable testing::FakeClock clock;
+      mutable CacheClock* cache_clock = nullptr;
+    };
+    Interrupted clock;
+    CacheClock cache_clock(clock);
+    clock.cache_clock = &cache_clock;
+    CHECK(cache_clock.tick() == kCacheTimeStart + 2);
+    CHECK(cache_clock.now() == kCacheTimeStart + 2);
   }
 
   TEST_CASE("escaped text is printable, bounded and unambiguous") {

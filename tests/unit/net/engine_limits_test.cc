@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <memory>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -51,9 +53,44 @@ class DescriptorHoard {
   std::vector<int> descriptors_;
 };
 
+// Its second worker finds no memory, on the caller's thread or on its own.
+class WithoutMemory final : public NetworkHandler {
+ public:
+  explicit WithoutMemory(bool on_start) : on_start_(on_start) {}
+  std::unique_ptr<WorkerHandler> make_worker(unsigned worker) override {
+    if (worker == 1 && !on_start_) throw std::bad_alloc();
+    return std::make_unique<Worker>(worker == 1);
+  }
+
+ private:
+  class Worker final : public WorkerHandler {
+   public:
+    explicit Worker(bool fails) : fails_(fails) {}
+    void on_start() override {
+      if (fails_) throw std::bad_alloc();
+    }
+    std::unique_ptr<ConnectionHandler> on_open(Connection&) override { return nullptr; }
+
+   private:
+    bool fails_;
+  };
+  bool on_start_;
+};
+
 }  // namespace
 
 TEST_SUITE("engine_limits") {
+  TEST_CASE("a start that lacks memory fails with a word, whatever thread found none") {
+    for (const bool on_start : {false, true}) {
+      WithoutMemory handler(on_start);
+      auto network = Network::create(loopback_options(), handler);
+      REQUIRE(network.is_ok());
+      const Status status = network.value()->start();
+      CHECK(status.code() == StatusCode::kOutOfMemory);
+      CHECK(status.message() == "out of memory");
+    }
+  }
+
   TEST_CASE("beyond the limit a client gets the refusal line and the end, and is counted") {
     NetworkOptions options = loopback_options();
     options.connections_max = 3;

@@ -58,7 +58,7 @@ TEST_SUITE("ring_epoll") {
     CHECK(inbox.post({2, 0, 0}) == 0);
     CHECK(inbox.post({3, 0, 0}) == -EOVERFLOW);
     std::vector<Completion> out;
-    inbox.take_posts(out);
+    inbox.take_posts(out, 100);
     REQUIRE(out.size() == 2);
     CHECK(out[0].token == 1);
     CHECK(out[1].token == 2);

@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
 
+#include "base/hash.h"
 #include "unit/store/store_fixture.h"
 
 using namespace ringcached;
@@ -23,6 +25,54 @@ std::uint64_t chunks_used(const Store& store) {
   for (unsigned i = 1; i <= store.class_count(); ++i) sum += store.class_stats(i).chunks_used;
   return sum;
 }
+
+// A store with two threads, both driven by the test; one may be stopped where no call of Store returns.
+class TwoThreads {
+ public:
+  static constexpr CacheTime kNow = 1000;
+
+  TwoThreads() : core(options()) {
+    REQUIRE(core.open().is_ok());
+    for (unsigned id = 0; id < 2; ++id) {
+      ThreadState& thread = threads[id];
+      thread.core = &core;
+      thread.id = id;
+      thread.balancer.open(2);
+      core.open_arena(id, 0);
+      thread.arena = core.arenas[id].get();
+      core.states[id] = &thread;
+      core.attached.store(id + 1);
+    }
+  }
+  Key key(std::string_view bytes) const { return {bytes, hash_key(bytes, core.seed)}; }
+  void set(unsigned thread, std::string_view name) {
+    StoreRequest request;
+    request.key = key(name);
+    REQUIRE(core.put_new(threads[thread], request, core.classes.class_for(64), "v", kNow) ==
+            StoreResult::kStored);
+  }
+  // A flush that something was stored for.
+  void flush(unsigned thread) {
+    set(thread, "other");
+    core.flush(threads[thread]);
+  }
+  bool reap(unsigned thread) { return threads[thread].reaper.step(threads[thread], kNow, 100'000); }
+  bool alive(std::string_view name) {
+    LockedBucket bucket(*core.index, key(name).hash);
+    return core.examine(bucket, name, kNow).alive();
+  }
+
+ private:
+  static Options options() {
+    Options options = StoreFixture::default_options();
+    options.threads = 2;
+    return options;
+  }
+
+ public:
+  StoreCore core;
+  std::array<ThreadState, 2> threads;
+};
 
 }  // namespace
 
@@ -159,6 +209,60 @@ TEST_SUITE("expiry") {
       s.maintain_all();
       CHECK(s.store->stats().items == 0);
     }
+  }
+
+  TEST_CASE("an item whose writer slept while its memory was gone over does not come back when epochs wrap") {
+    constexpr unsigned kWriter = 0, kOther = 1;
+    for (const bool other_reaps : {false, true}) {
+      CAPTURE(other_reaps);
+      TwoThreads s;
+      s.set(kWriter, "k");
+      // The other's memory, as a thread takes it that has none left.
+      Draft draft{{}, s.core.classes.class_for(64), 0, 1, false};
+      draft.chunk = s.core.arenas[kOther]->allocate(draft.slab_class, Arena::Effort::kFull);
+      REQUIRE(draft.chunk);
+      s.core.write_head(draft, "k");
+      const bool linked = s.core.succeed(s.threads[kWriter], s.key("k"), draft, {}, Inherit::kNothing, s.kNow,
+                                         [&](const Existing&) {
+                                           // Between the look at the item, and the epoch, and the link.
+                                           s.flush(kOther);
+                                           for (unsigned i = 0; i < 10; ++i) s.reap(kOther);
+                                           return true;
+                                         });
+      REQUIRE(linked);
+      CHECK_FALSE(s.alive("k"));
+      for (unsigned i = 0; i < 10; ++i) s.reap(kWriter);
+      for (unsigned i = 0; i < 200; ++i) {
+        CAPTURE(i);
+        s.flush(kOther);
+        if (other_reaps) s.reap(kOther);
+        REQUIRE_FALSE(s.alive("k"));
+      }
+    }
+  }
+
+  TEST_CASE(
+      "whoever goes over the memory of others waits for a writer, and not for a draft that was given up") {
+    TwoThreads s;
+    const Draft draft{s.core.arenas[1]->allocate(s.core.classes.class_for(64), Arena::Effort::kFull),
+                      s.core.classes.class_for(64), 0, 1, false};
+    REQUIRE(draft.chunk);
+    s.core.write_head(draft, "k");
+    s.core.announce(draft);
+    // As many as there is room for without going over anything.
+    while (s.core.epochs_in_use() <= StoreCore::kEpochs / 2) s.flush(0);
+    for (unsigned turn = 0; turn < 100; ++turn) {
+      s.core.prepare_flush(s.threads[0]);
+      s.threads[0].purged_in_turn = false;
+    }
+    CHECK(s.core.epochs_in_use() > StoreCore::kEpochs / 2);
+    // Its owner sleeps: what it was given back lies with it.
+    s.core.discard(s.threads[0], draft);
+    for (unsigned turn = 0; turn < 100; ++turn) {
+      s.core.prepare_flush(s.threads[0]);
+      s.threads[0].purged_in_turn = false;
+    }
+    CHECK(s.core.epochs_in_use() < StoreCore::kEpochs / 2);
   }
 
   TEST_CASE("flushes free epochs ahead, a bounded piece in each turn") {

@@ -4,9 +4,8 @@
 #include <sys/mman.h>
 
 #include <chrono>
-#include <cinttypes>
-#include <cstdio>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,7 +45,8 @@ bool asked_for_huge_pages(const std::byte* at) {
   bool here = false;
   for (std::string line; std::getline(mappings, line);) {
     std::uintptr_t first = 0, end = 0;
-    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &first, &end) == 2) {
+    char dash = 0;
+    if (std::istringstream head(line); head >> std::hex >> first >> dash >> end && dash == '-') {
       here = first <= reinterpret_cast<std::uintptr_t>(at) && reinterpret_cast<std::uintptr_t>(at) < end;
     }
     if (here && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
