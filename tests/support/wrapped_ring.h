@@ -72,6 +72,12 @@ class WrappedRing : public net::Ring {
   int submit_and_wait(unsigned completions_min, std::chrono::nanoseconds timeout) override {
     return Around::call([&] { return ring_->submit_and_wait(completions_min, timeout); });
   }
+  int submit_and_gather(unsigned enough, std::chrono::microseconds min_wait) override {
+    return Around::call([&] { return ring_->submit_and_gather(enough, min_wait); });
+  }
+  int submit_and_spin(std::chrono::nanoseconds limit) override {
+    return Around::call([&] { return ring_->submit_and_spin(limit); });
+  }
   unsigned reap(std::span<net::Completion> out) override {
     return Around::call([&] { return ring_->reap(out); });
   }
