@@ -213,6 +213,7 @@ class Process {
 }  // namespace
 
 int run(const config::Run& command_line, int argc, const char* const* argv) {
+  if (Status status = hold_standard_streams(); !status) return exit_code_of(status);
   for (const std::string& notice : command_line.notices) say(notice);
   return Process(command_line.config, argc, argv).run();
 }

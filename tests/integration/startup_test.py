@@ -314,6 +314,27 @@ def daemon(options):
         assert not os.path.exists(pidfile), "the pidfile is still there"
 
 
+@suite.test("-d with closed standard streams returns, serves, and ends on SIGTERM")
+def daemon_without_streams(options):
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        pidfile, path = f"{directory}/pid", f"{directory}/socket"
+        command = process.command_of(options) + process.privileges() + ["-d", "-vv", "-P", pidfile, "-s", path]
+        closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+        status = subprocess.run(closed + command, timeout=process.START_SECONDS_MAX, check=False).returncode
+        assert status == 0, status
+        pid = int(pathlib.Path(pidfile).read_text(encoding="ascii"))
+        try:
+            with wire.Connection(path) as connection:
+                assert connection.request("version").startswith("VERSION")
+            for standard in range(3):
+                target = os.readlink(f"/proc/{pid}/fd/{standard}")
+                assert target == "/dev/null", f"descriptor {standard} is {target}"
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}") or None, "the daemon's end")
+
+
 def wait_for(attempt, what, seconds=process.START_SECONDS_MAX):
     """The first result of `attempt` that is not None; its OSErrors and ValueErrors are tried again."""
     deadline = time.monotonic() + seconds
