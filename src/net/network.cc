@@ -15,6 +15,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -94,6 +95,19 @@ void block_signals() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
+// A limit of threads (ulimit -u, a control group) is the operator's to raise, not a reason to abort.
+template <typename Run>
+Status start_thread(std::vector<std::thread>& threads, Run run) {
+  try {
+    threads.emplace_back(std::move(run));
+  } catch (const std::system_error& error) {
+    return {StatusCode::kUnavailable, "cannot start a thread: " + error.code().message() +
+                                          "; raise the limit (ulimit -u, LimitNPROC=, TasksMax=), or use "
+                                          "fewer workers (-t, threads.workers)"};
+  }
+  return {};
 }
 
 class NetworkImplementation final : public Network {
@@ -229,8 +243,8 @@ Status NetworkImplementation::start() {
                                          [this](const Status& failure) { handler_.on_failure(failure); });
   listeners_.clear();
   serving_.store(true, std::memory_order_release);
-  threads_.emplace_back([this, &gate] { run_acceptor(gate); });
-  status = gate.wait(options_.workers + 1);
+  status = start_thread(threads_, [this, &gate] { run_acceptor(gate); });
+  if (status) status = gate.wait(options_.workers + 1);
   if (!status) {
     stop_workers_directly();
     return status;
@@ -255,7 +269,8 @@ Status NetworkImplementation::start_workers(StartGate& gate) {
   worker_rings_.clear();
   datagram_sockets_.clear();
   for (const auto& worker : workers_) {
-    threads_.emplace_back([this, &its = *worker, &gate] { run_worker(its, gate); });
+    Status status = start_thread(threads_, [this, &its = *worker, &gate] { run_worker(its, gate); });
+    if (!status) return status;
   }
   return gate.wait(options_.workers);
 }

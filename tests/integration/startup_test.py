@@ -1,8 +1,10 @@
 """Start and refusal to start: every bad input gives one clear line and a status that is not zero; good ones work."""
 
+import argparse
 import os
 import pathlib
 import pwd
+import shlex
 import signal
 import socket
 import subprocess
@@ -347,6 +349,16 @@ def wait_for(attempt, what, seconds=process.START_SECONDS_MAX):
             pass
         assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
         time.sleep(0.02)
+
+
+@suite.test("threads that cannot be started are one clear line, not an abort")
+def no_threads(options):
+    # Who may be root is not held to a number of threads: no room for their stacks, then.
+    limited = ["prlimit", f"--stack={1 << 45}:", *process.command_of(options)]
+    options = argparse.Namespace(**{**vars(options), "server": shlex.join(limited), "server_flags": ""})
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        refusal(options, process.privileges() + ["-s", f"{directory}/socket"], "cannot start a thread", "-t")
 
 
 @suite.test("-u drops root before serving")
