@@ -136,7 +136,7 @@ constexpr Option kOptions[] = {
      .min = 2 * kKiB, .max = kMiB, .help = "bytes of each receive buffer"},
 
     {.key = "memory.limit", .type = Type::kSize, .field = field<&Config::memory, &MemoryConfig::limit_bytes>(),
-     .short_flag = 'm', .long_flag = "memory-limit", .min = kMiB, .max = 16 * 1024 * kGiB, .unit = kMiB,
+     .short_flag = 'm', .long_flag = "memory-limit", .min = kMiB, .max = 7 * 1024 * kGiB, .unit = kMiB,
      .stats_name = "maxbytes", .exit_code = kUsageExit, .help = "memory for items, in megabytes"},
     {.key = "memory.item_size_max", .type = Type::kSize,
      .field = field<&Config::memory, &MemoryConfig::item_size_max_bytes>(), .short_flag = 'I',

@@ -142,6 +142,7 @@ const std::vector<Refused>& refused() {
       {{"-m", "0"}, 64, "-m", "a size in megabytes"},
       {{"-m", "-1"}, 64, "-m", "a size in megabytes"},
       {{"-m", "1.5g"}, 64, "-m", "\"1.5g\""},
+      {{"-m", "8t"}, 64, "-m", "from 1m to 7t"},  // what the store can address is less than 8 TiB
       {{"-m", "64x"}, 64, "-m", "(b, k, m, g)"},
       {{"-m", "9223372036854775807"}, 64, "-m", "is not a size"},
       {{"-I", "1023"}, 64, "-I", "from 1k to 1g"},
