@@ -164,6 +164,15 @@ def help_and_version(options):
         assert status == 0 and len(output.splitlines()) == 1 and "ringcached" in output, (status, output, errors)
 
 
+@suite.test("what cannot be printed is an error")
+def full_disk(options):
+    for flag in ("--help", "--version", "--print-config", "--print-default-config", "--features"):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(process.command_of(options) + [flag], stdout=full, stderr=subprocess.PIPE,
+                                  timeout=process.START_SECONDS_MAX, check=False)
+        assert done.returncode == 1 and b"No space left" in done.stderr, (flag, done)
+
+
 @suite.test("--features names the kernel's tier and exits with 0")
 def features(options):
     status, output, _ = process.run_to_end(options, ["--features"])
