@@ -304,8 +304,8 @@ constexpr Option kOptions[] = {
      .suboption = "read_buf_mem_limit", .max = 1024 * kGiB, .unit = kMiB,
      .stats_name = "read_buf_mem_limit", .inert = "receive buffers are a fixed set, see io.receive_buffers"},
     {.key = "compat.napi_ids", .type = Type::kInteger, .field = field<&Config::compat, &CompatConfig::napi_ids>(),
-     .short_flag = 'N', .long_flag = "napi_ids", .max = 1024, .stats_name = "num_napi_ids",
-     .inert = "workers take new connections in turn, whatever queue they came by"},
+     .short_flag = 'N', .long_flag = "napi-ids", .max = 1024, .stats_name = "num_napi_ids",
+     .inert = "threads.placement chooses the worker, whatever queue a connection came by"},
 };
 
 using Kind = Suboption::Kind;

@@ -166,6 +166,11 @@ std::string unit_word(const Option& option) {
   }
 }
 
+// Those of which an option with a resolution of seconds can hold one.
+std::string duration_units(const Option& option) {
+  return option.unit == 1 ? "(ms, s, m, h, d)" : "(s, m, h, d)";
+}
+
 std::string shortest(double value) {
   std::array<char, 40> buffer{};
   const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
@@ -300,8 +305,8 @@ std::string expected(const Option& option, Source source) {
     case Type::kDuration:
       return (source == Source::kCommandLine
                   ? std::string(option.unit == 1 ? "a time in milliseconds" : "a time in seconds") +
-                        " or with a unit (ms, s, m, h, d),"
-                  : std::string("a string with a time and its unit (ms, s, m, h, d), such as \"30s\",")) +
+                        " or with a unit " + duration_units(option) + ","
+                  : "a string with a time and its unit " + duration_units(option) + ", such as \"30s\",") +
              range_text(option);
     case Type::kFloat:
       return "a number above " + shortest(option.float_above) +
