@@ -81,6 +81,16 @@ Failure unknown_argument(const std::string& argument) {
           1};
 }
 
+// "-p (--port)" for "--port", since either may have been written.
+std::string both_forms(const std::string& long_form) {
+  if (long_form == "--extended") return "-o (--extended)";
+  for (const Option& option : options()) {
+    if (option.short_flag == 0 || option.long_flag.empty()) continue;
+    if (long_form == "--" + std::string(option.long_flag)) return flag_name(option) + " (" + long_form + ")";
+  }
+  return escaped(long_form, 80);
+}
+
 // CLI11 names the option in its message only: "--port: 1 required ... missing", or "daemon was given a
 // disallowed flag override".
 Failure mismatch(const CLI::ParseError& error) {
@@ -91,7 +101,7 @@ Failure mismatch(const CLI::ParseError& error) {
   if (const std::size_t end = what.find(" was given"); end != std::string::npos) {
     return {"--" + escaped(what.substr(0, end), 80) + " takes no value; write it alone", 1};
   }
-  return {escaped(what.substr(0, what.find(':')), 80) + " needs a value; see ringcached -h", 1};
+  return {both_forms(what.substr(0, what.find(':'))) + " needs a value; see ringcached -h", 1};
 }
 
 }  // namespace

@@ -201,6 +201,16 @@ class Reader {
   std::vector<Problem> problems_;
 };
 
+// toml++ shows what it saw escaped already ('\n'), so a backslash is one.
+std::string description_of(const toml::parse_error& error) {
+  constexpr std::string_view kBackslash = "\\x5C";
+  std::string text = escaped(error.description(), 300);
+  for (std::size_t at = 0; (at = text.find(kBackslash, at)) != std::string::npos; ++at) {
+    text.replace(at, kBackslash.size(), "\\");
+  }
+  return text;
+}
+
 Failure unreadable(const std::string& path, int error) {
   return {escaped(path, 300) + ": cannot be read: " + std::generic_category().message(error) +
               "; give --config a file this user may read",
@@ -239,7 +249,7 @@ std::optional<Failure> read_config_text(std::string_view text, const std::string
   if (!parsed) {
     const auto& begin = parsed.error().source().begin;
     return Failure{shown + ":" + std::to_string(begin.line) + ":" + std::to_string(begin.column) +
-                       ": not valid TOML: " + escaped(parsed.error().description(), 300) +
+                       ": not valid TOML: " + description_of(parsed.error()) +
                        "; correct this place (ringcached --print-default-config shows the form)",
                    1};
   }

@@ -147,7 +147,7 @@ constexpr Option kOptions[] = {
              "that gathers (io.min_wait) does not"},
 
     {.key = "memory.limit", .type = Type::kSize, .field = field<&Config::memory, &MemoryConfig::limit_bytes>(),
-     .short_flag = 'm', .long_flag = "memory-limit", .min = kMiB, .max = 16 * 1024 * kGiB, .unit = kMiB,
+     .short_flag = 'm', .long_flag = "memory-limit", .min = kMiB, .max = 7 * 1024 * kGiB, .unit = kMiB,
      .stats_name = "maxbytes", .exit_code = kUsageExit, .help = "memory for items, in megabytes"},
     {.key = "memory.item_size_max", .type = Type::kSize,
      .field = field<&Config::memory, &MemoryConfig::item_size_max_bytes>(), .short_flag = 'I',
@@ -315,8 +315,8 @@ constexpr Option kOptions[] = {
      .suboption = "read_buf_mem_limit", .max = 1024 * kGiB, .unit = kMiB,
      .stats_name = "read_buf_mem_limit", .inert = "receive buffers are a fixed set, see io.receive_buffers"},
     {.key = "compat.napi_ids", .type = Type::kInteger, .field = field<&Config::compat, &CompatConfig::napi_ids>(),
-     .short_flag = 'N', .long_flag = "napi_ids", .max = 1024, .stats_name = "num_napi_ids",
-     .inert = "workers take new connections in turn, whatever queue they came by"},
+     .short_flag = 'N', .long_flag = "napi-ids", .max = 1024, .stats_name = "num_napi_ids",
+     .inert = "threads.placement chooses the worker, whatever queue a connection came by"},
 };
 
 using Kind = Suboption::Kind;

@@ -171,6 +171,12 @@ std::string unit_word(const Option& option) {
   }
 }
 
+// Those of which an option of that resolution can hold one.
+std::string duration_units(const Option& option) {
+  if (option.unit == 1) return "(us, ms, s, m, h, d)";
+  return option.unit == 1000 ? "(ms, s, m, h, d)" : "(s, m, h, d)";
+}
+
 std::string shortest(double value) {
   std::array<char, 40> buffer{};
   const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
@@ -316,8 +322,8 @@ std::string expected(const Option& option, Source source) {
              "," + range_text(option);
     case Type::kDuration:
       return (source == Source::kCommandLine
-                  ? "a time in " + duration_word(option) + " or with a unit (us, ms, s, m, h, d),"
-                  : std::string("a string with a time and its unit (us, ms, s, m, h, d), such as \"30s\",")) +
+                  ? "a time in " + duration_word(option) + " or with a unit " + duration_units(option) + ","
+                  : "a string with a time and its unit " + duration_units(option) + ", such as \"30s\",") +
              range_text(option);
     case Type::kFloat:
       return "a number above " + shortest(option.float_above) +

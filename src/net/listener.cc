@@ -65,6 +65,10 @@ Status address_error(const ListenAddress& address, const char* step, int error) 
     case EADDRNOTAVAIL:
       return {StatusCode::kUnavailable,
               message + "this machine has no such address; check the listen address"};
+    case EINVAL:
+      return {StatusCode::kUnavailable, message +
+                                            "the address cannot be bound; a link-local one needs its "
+                                            "interface, as in [fe80::1%eth0]:11211"};
     case EMFILE:
     case ENFILE:
       return {StatusCode::kUnavailable, message + "too many open files; raise the limit (ulimit -n)"};
@@ -103,8 +107,8 @@ Result<AddressList> resolve(const ListenAddress& address) {
       getaddrinfo(all ? nullptr : address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list);
   if (error == 0) return AddressList(list);
   const std::string reason = error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error);
-  return Status(StatusCode::kNotFound, "cannot listen on " + display(address) + ": " + reason +
-                                           "; give an address or a name that resolves");
+  return Status(StatusCode::kUnavailable, "cannot listen on " + display(address) + ": " + reason +
+                                              "; give an address or a name that resolves");
 }
 
 void set_port(sockaddr* address, std::uint16_t port) {

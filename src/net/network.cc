@@ -117,6 +117,19 @@ void block_signals() {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
+// A limit of threads (ulimit -u, a control group) is the operator's to raise, not a reason to abort.
+template <typename Run>
+Status start_thread(std::vector<std::thread>& threads, Run run) {
+  try {
+    threads.emplace_back(std::move(run));
+  } catch (const std::system_error& error) {
+    return {StatusCode::kUnavailable, "cannot start a thread: " + error.code().message() +
+                                          "; raise the limit (ulimit -u, LimitNPROC=, TasksMax=), or use "
+                                          "fewer workers (-t, threads.workers)"};
+  }
+  return {};
+}
+
 class NetworkImplementation final : public Network {
  public:
   NetworkImplementation(const NetworkOptions& options, NetworkHandler& handler)
@@ -266,7 +279,8 @@ Status NetworkImplementation::start_acceptor(StartGate& gate) {
                                          [this](const Status& failure) { handler_.on_failure(failure); });
   listeners_.clear();
   serving_.store(true, std::memory_order_release);
-  threads_.emplace_back([this, &gate] { run_acceptor(gate); });
+  Status started = start_thread(threads_, [this, &gate] { run_acceptor(gate); });
+  if (!started) return started;
   return gate.wait(options_.workers + 1);
 }
 
@@ -285,7 +299,8 @@ Status NetworkImplementation::start_workers(StartGate& gate) {
   worker_rings_.clear();
   datagram_sockets_.clear();
   for (const auto& worker : workers_) {
-    threads_.emplace_back([this, &its = *worker, &gate] { run_worker(its, gate); });
+    Status status = start_thread(threads_, [this, &its = *worker, &gate] { run_worker(its, gate); });
+    if (!status) return status;
   }
   return gate.wait(options_.workers);
 }

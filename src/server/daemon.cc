@@ -201,6 +201,15 @@ void PidFile::remove() {
   path_.clear();
 }
 
+Status hold_standard_streams() {
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(standard, F_GETFD) >= 0) continue;
+    // The numbers below are taken, so this one is the lowest that is free.
+    if (::open("/dev/null", O_RDWR) != standard) return unavailable("cannot open /dev/null: " + cause(errno));
+  }
+  return {};
+}
+
 Status switch_user(const std::string& user, bool keep_dumpable) {
   if (::geteuid() != 0 && ::getuid() != 0) return {};
   if (user.empty()) {

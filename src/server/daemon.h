@@ -71,6 +71,11 @@ class PidFile {
   std::string path_;
 };
 
+// Puts /dev/null where the caller left standard input, output or error closed. Before anything else is
+// opened: the kernel gives the lowest free number, and what got 0, 1 or 2 would be written to as a log, and
+// replaced by -d.
+Status hold_standard_streams();
+
 // Root must name a user and becomes it, with its group and no other. For anyone else -u means nothing, as in
 // memcached. Before threads. `keep_dumpable`: the kernel forbids core files after a change of user unless
 // asked.

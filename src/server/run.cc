@@ -40,12 +40,20 @@ void say(const std::string& line) {
   std::fprintf(stderr, "ringcached: %s\n", line.c_str());
 }
 
+std::string text_of(const config::Change& change) {
+  return change.key + ": " + change.from + " -> " + change.to;
+}
+
 // Everything between the parsed command line and the exit status, in the order it is built; destroyed in
 // reverse.
 class Process {
  public:
   Process(const config::Config& config, int argc, const char* const* argv)
-      : config_(config), argc_(argc), argv_(argv), log_(static_cast<int>(config.process.verbosity)) {}
+      : config_(config),
+        reloaded_(config),
+        argc_(argc),
+        argv_(argv),
+        log_(static_cast<int>(config.process.verbosity)) {}
 
   int run() {
     if (config_.process.daemonize) {
@@ -209,20 +217,25 @@ class Process {
     authentication_.reload();
     const config::ParseOutcome outcome = config::parse_command_line(argc_, argv_, config_.config_file);
     if (const auto* error = std::get_if<config::Error>(&outcome)) {
-      log_.write(LogLevel::kError, "reload refused, the old configuration stays: " + error->text);
+      const std::string_view line(error->text.data(), error->text.find_last_not_of('\n') + 1);
+      log_.write(LogLevel::kError, "reload refused, the old configuration stays: " + std::string(line));
       return;
     }
     const auto* run = std::get_if<config::Run>(&outcome);
     if (run == nullptr) return;
     for (const config::Change& change : config::changes(config_, run->config)) {
-      const std::string what = change.key + ": " + change.from + " -> " + change.to;
-      log_.write(LogLevel::kError, change.reloadable ? "reloaded " + what : "needs a restart: " + what);
+      if (!change.reloadable) log_.write(LogLevel::kError, "needs a restart: " + text_of(change));
     }
+    for (const config::Change& change : config::changes(reloaded_, run->config)) {
+      if (change.reloadable) log_.write(LogLevel::kError, "reloaded " + text_of(change));
+    }
+    reloaded_ = run->config;
     log_.set_verbosity(static_cast<int>(run->config.process.verbosity));
     server_->reload(run->config);
   }
 
   const config::Config& config_;
+  config::Config reloaded_;  // what the last reload said
   int argc_;
   const char* const* argv_;
   Log log_;
@@ -237,6 +250,7 @@ class Process {
 }  // namespace
 
 int run(const config::Run& command_line, int argc, const char* const* argv) {
+  if (Status status = hold_standard_streams(); !status) return exit_code_of(status);
   for (const std::string& notice : command_line.notices) say(notice);
   return Process(command_line.config, argc, argv).run();
 }

@@ -111,12 +111,11 @@ Result<std::unique_ptr<PagePool>> PagePool::create(const PagePoolOptions& option
 
 Status PagePool::reserve(const PagePoolOptions& options, std::size_t limit) {
   const std::size_t unit = kAlignBytes * std::max(options.nodes.size(), std::size_t{1});
-  if (limit > kRangeBytesMax - unit || options.reserve_bytes > kRangeBytesMax - unit) {
-    return {StatusCode::kInvalidArgument, "item memory is limited to 8 TiB"};
-  }
-  const std::size_t spacious =
-      limit > (kRangeBytesMax - unit) / kReserveFactor ? limit : limit * kReserveFactor;
-  std::size_t wanted = options.reserve_bytes != 0 ? std::max(options.reserve_bytes, limit) : spacious;
+  const std::size_t most = kRangeBytesMax - unit;
+  if (limit > most) return {StatusCode::kInvalidArgument, "item memory is limited to 8 TiB"};
+  const std::size_t spacious = limit > most / kReserveFactor ? limit : limit * kReserveFactor;
+  // Room to grow is a wish, which a machine may have more memory for than can be addressed.
+  std::size_t wanted = options.reserve_bytes != 0 ? std::clamp(options.reserve_bytes, limit, most) : spacious;
   // All of it is taken: nothing to grow into.
   if (options.large_pages == LargePages::kExplicit) wanted = limit;
   std::size_t bytes = round_up(wanted, unit);

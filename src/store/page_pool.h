@@ -30,7 +30,8 @@ struct PagePoolOptions {
   std::size_t limit_bytes = std::size_t{64}
                             << 20;  // pages handed out never exceed this (rounded down to pages, at least 1)
   std::size_t reserve_bytes = 0;    // address space, for set_limit to grow into; 0: four times the limit, or
-                                    // just the limit where the kernel refuses that much (no overcommit)
+                                    // just the limit where the kernel refuses that much (no overcommit);
+                                    // cut to what addresses can name
   // NUMA nodes, by the kernel's numbers; the range is split evenly and each part prefers its node. One or
   // none: the range is left to the kernel's policy.
   std::vector<unsigned> nodes;

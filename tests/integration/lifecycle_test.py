@@ -118,6 +118,33 @@ def harmless_signals(options):
                 assert connection.request("version").startswith("VERSION")
 
 
+@suite.test("SIGHUP reads the configuration file again and says in one line each what came of it")
+def reload_file(options):
+    with process.Server(options) as server:
+        path = server.directory / "config"
+        server.flags += ["--config", str(path)]
+        port = server.port
+        server.stop()
+        path.write_text("[process]\nverbosity = 0\n")
+        server.start(port)
+        said = len(server.stderr())
+        for text, expected in (
+                ("[process]\nverbosity = 1\n", b"ringcached: reloaded process.verbosity: 0 -> 1\n"),
+                ("[process\n", b"ringcached: reload refused, the old configuration stays: %b:1:" % bytes(path)),
+                ("[process]\nverbosity = 0\n", b"ringcached: reloaded process.verbosity: 1 -> 0\n"),
+                ("[memory]\nlimit = '65m'\n", b'ringcached: needs a restart: memory.limit: "64m" -> "65m"\n'),
+                ("[memory]\nlimit = '65m'\n", b'ringcached: needs a restart: memory.limit: "64m" -> "65m"\n')):
+            path.write_text(text)
+            server.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + process.START_SECONDS_MAX
+            while not server.stderr()[said:].endswith(b"\n"):
+                assert time.monotonic() < deadline, f"nothing said of {text!r}"
+                time.sleep(0.02)
+            new = server.stderr()[said:]
+            assert new.startswith(expected) and new.count(b"\n") == 1, (text, new)
+            said += len(new)
+
+
 @suite.test("kill -9, then start again on the same port and with the same pidfile")
 def restart_same_port(options):
     with process.Server(options) as server:

@@ -1,8 +1,10 @@
 """Start and refusal to start: every bad input gives one clear line and a status that is not zero; good ones work."""
 
+import argparse
 import os
 import pathlib
 import pwd
+import shlex
 import signal
 import socket
 import subprocess
@@ -162,6 +164,15 @@ def help_and_version(options):
         assert status == 0 and len(output.splitlines()) == 1 and "ringcached" in output, (status, output, errors)
 
 
+@suite.test("what cannot be printed is an error")
+def full_disk(options):
+    for flag in ("--help", "--version", "--print-config", "--print-default-config", "--features"):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(process.command_of(options) + [flag], stdout=full, stderr=subprocess.PIPE,
+                                  timeout=process.START_SECONDS_MAX, check=False)
+        assert done.returncode == 1 and b"No space left" in done.stderr, (flag, done)
+
+
 @suite.test("--features names the kernel's tier and exits with 0")
 def features(options):
     status, output, _ = process.run_to_end(options, ["--features"])
@@ -314,6 +325,27 @@ def daemon(options):
         assert not os.path.exists(pidfile), "the pidfile is still there"
 
 
+@suite.test("-d with closed standard streams returns, serves, and ends on SIGTERM")
+def daemon_without_streams(options):
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        pidfile, path = f"{directory}/pid", f"{directory}/socket"
+        command = process.command_of(options) + process.privileges() + ["-d", "-vv", "-P", pidfile, "-s", path]
+        closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+        status = subprocess.run(closed + command, timeout=process.START_SECONDS_MAX, check=False).returncode
+        assert status == 0, status
+        pid = int(pathlib.Path(pidfile).read_text(encoding="ascii"))
+        try:
+            with wire.Connection(path) as connection:
+                assert connection.request("version").startswith("VERSION")
+            for standard in range(3):
+                target = os.readlink(f"/proc/{pid}/fd/{standard}")
+                assert target == "/dev/null", f"descriptor {standard} is {target}"
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}") or None, "the daemon's end")
+
+
 def wait_for(attempt, what, seconds=process.START_SECONDS_MAX):
     """The first result of `attempt` that is not None; its OSErrors and ValueErrors are tried again."""
     deadline = time.monotonic() + seconds
@@ -326,6 +358,16 @@ def wait_for(attempt, what, seconds=process.START_SECONDS_MAX):
             pass
         assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
         time.sleep(0.02)
+
+
+@suite.test("threads that cannot be started are one clear line, not an abort")
+def no_threads(options):
+    # Who may be root is not held to a number of threads: no room for their stacks, then.
+    limited = ["prlimit", f"--stack={1 << 45}:", *process.command_of(options)]
+    options = argparse.Namespace(**{**vars(options), "server": shlex.join(limited), "server_flags": ""})
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        refusal(options, process.privileges() + ["-s", f"{directory}/socket"], "cannot start a thread", "-t")
 
 
 @suite.test("-u drops root before serving")

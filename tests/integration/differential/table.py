@@ -110,6 +110,38 @@ COUNTERS_HEAD = """
 | difference | sent | counters of `stats` | why |
 |---|---|---|---|
 """
+PAGE_TAIL = """
+These need a state to be seen, so no stream of commands compares them:
+
+| counter | ringcached | why |
+|---|---|---|
+| `malloc_fails` | items that found no memory, as in `store_no_memory` | memcached counts allocations outside of item memory; there are none here on the way of a request |
+| `cmd_set` of `stats slabs` | stores that were refused before they took memory are in no class (`replace`, `append`, `cas` of a missing key, a bad data chunk) | memcached takes the memory first; `cmd_set` of `stats` counts them all in both |
+| `connection_structures`, `read_buf_*`, `response_obj_*`, `reserved_fds`, `hash_bytes` | of ringcached's own engine | see [administration.md](administration.md#the-resident-set) |
+| `libevent` | `io_uring` or `epoll` | what serves, there being no libevent |
+| `version` | `1.6.45-ringcached-` and the release | clients that choose by the number find memcached's first |
+
+## Starting and stopping
+
+| what | ringcached | memcached 1.6.45 |
+|---|---|---|
+| no `-l` | loopback only; `-l '*'` for all addresses | all addresses |
+| no `-t`, `-t 0` | a worker for each CPU the process may use | 4; refused |
+| `-c` | clients; the limit of open files must have room for the server's own as well | descriptor numbers, the server's own included: fewer clients than the number |
+| sizes and times | with a unit as well: `-m 2g`, `idle_timeout=5m` | what is behind the number is dropped: `-m 2g` is 2 MB |
+| values that are no number, out of range, or too long (`-p abc`, `-b 0`, `-D ab`, `-s` of more than 107 bytes) | refused | mostly taken as 0, wrapped or cut |
+| words that are no flag, shortened long flags (`--mem`) | refused | ignored; completed where unambiguous |
+| `-I` below 512 KB, or not a multiple of it | any size from 1 KB | refused without a fitting `slab_chunk_max` |
+| `-p 0` with nothing else to listen on | refused | starts, and cannot be reached |
+| `-P`, `MEMCACHED_PORT_FILENAME` that cannot be written | refused | a message; goes on without |
+| `-P` that names a running server | refused | replaced |
+| `-s` on which a server answers | refused | taken over |
+| an address in use | tried for two seconds, for a predecessor that is about to end | refused at once |
+| `-M` and no memory left | a value that stays in its class is overwritten | the new value needs memory of its own: refused, and the old value is gone |
+| SIGTERM, SIGINT | answers owed leave first, for at most `network.stop_deadline`; a second signal ends at once | ends at once |
+| the socket file at the end | removed where the user may | stays |
+| `-e`, `-Z`, `-o proxy_config` | refused: not in this release | |
+"""
 SHOWN_BYTES_MAX = 60
 
 
@@ -137,4 +169,4 @@ def page(rows, counter_rows):
         theirs = [shown_pattern(row.theirs[peer]) if peer in row.theirs else "same" for peer in ("18", "45")]
         lines.append("| " + " | ".join([row.name, shown_example(row), shown_pattern(row.ours), *theirs, cell(row.why)]) + " |\n")
     counters = [f"| {row.name} | {shown_example(row)} | {', '.join(row.counters)} | {cell(row.why)} |\n" for row in counter_rows]
-    return PAGE_HEAD + "".join(lines) + COUNTERS_HEAD + "".join(counters)
+    return PAGE_HEAD + "".join(lines) + COUNTERS_HEAD + "".join(counters) + PAGE_TAIL

@@ -140,12 +140,15 @@ const std::vector<Refused>& refused() {
       {{"-p", "99999999999999999999"}, 64, "-p", "is not a whole number"},
       {{"-p", "0"}, 64, "-p 0", "-s"},
       {{"-U", "70000"}, 64, "-U", "65535"},
-      {{"-p"}, 1, "--port", "needs a value"},
+      {{"-p"}, 1, "-p (--port)", "needs a value"},
+      {{"-l"}, 1, "-l (--listen)", "needs a value"},
+      {{"-o"}, 1, "-o (--extended)", "needs a value"},
       {{"-c", "0"}, 1, "-c", "from 1"},
       {{"-t", "x"}, 1, "-t", "whole number"},
       {{"-t", "-4"}, 1, "-t", "whole number"},
       {{"-t", "1025"}, 1, "-t", "1024"},
       {{"-m", "0"}, 64, "-m", "a size in megabytes"},
+      {{"-m", "8t"}, 64, "-m", "from 1m to 7t"},  // what the store can address is less than 8 TiB
       {{"-m", "-1"}, 64, "-m", "a size in megabytes"},
       {{"-m", "1.5g"}, 64, "-m", "\"1.5g\""},
       {{"-m", "64x"}, 64, "-m", "(b, k, m, g)"},
@@ -310,7 +313,7 @@ TEST_SUITE("command_line") {
     const Run result = run({"-N", "2", "-N", "3"});
     REQUIRE(result.notices.size() == 1);
     CHECK(result.notices[0] ==
-          "-N has no effect: workers take new connections in turn, whatever queue they came by");
+          "-N has no effect: threads.placement chooses the worker, whatever queue a connection came by");
   }
 
   TEST_CASE("password files are absolute paths, and that of SASL may come from the environment") {

@@ -36,7 +36,7 @@ constexpr Bad kBad[] = {
     {"[network]\nport = 1\nport = 2\n", "a.conf:3:", "not valid TOML"},
     {"[network]\n[network]\n", "a.conf:2:", "not valid TOML"},
     {"[network]\nport 3\n", "a.conf:2:6: ", "not valid TOML"},
-    {"[network\n", "a.conf:1:", "not valid TOML"},
+    {"[network\n", "a.conf:1:", "saw '\\n'"},
     {"[network]\nport = 99999999999999999999\n", "a.conf:2:", "not valid TOML"},
     {"[network]\nrefuse_fast = 1\n", "a.conf:2:15: ", "a whole number is not true or false"},
     {"[network]\nunix_mode = 700\n", "a.conf:2:13: ", "a string with an octal access mode"},

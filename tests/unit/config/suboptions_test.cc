@@ -138,7 +138,7 @@ constexpr Bad kBad[] = {
     {"lru_crawler_sleep=1000001", "from 0 to 1000000"},
     {"idle_timeout", "Missing numeric argument for idle_timeout"},
     {"idle_timeout=x", "a time in seconds"},
-    {"idle_timeout=500ms", "\"500ms\" is not a time in seconds"},
+    {"idle_timeout=500ms", "\"500ms\" is not a time in seconds or with a unit (s, m, h, d)"},
     {"slab_chunk_max=2048", "a size in kilobytes"},
     {"lru_crawler=0", "-o lru_crawler=0: takes no value; write no_lru_crawler"},
 };

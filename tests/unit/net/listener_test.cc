@@ -89,8 +89,12 @@ TEST_SUITE("listener") {
     CHECK(foreign.status().message().find("192.0.2.1:11") != std::string::npos);
     const auto unknown = open_listeners({tcp("no such host")}, 16);
     REQUIRE(!unknown.is_ok());
-    CHECK(unknown.status().code() == StatusCode::kNotFound);
+    // Not kNotFound: the process would exit with "no such user".
+    CHECK(unknown.status().code() == StatusCode::kUnavailable);
     CHECK(unknown.status().message().find("no such host") != std::string::npos);
+    const auto scopeless = open_listeners({tcp("fe80::1")}, 16);
+    REQUIRE(!scopeless.is_ok());
+    CHECK(scopeless.status().message().find("%eth0") != std::string::npos);
   }
 
   TEST_CASE("a UNIX socket has the mode asked for and is removed at the end") {

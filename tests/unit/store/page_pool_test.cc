@@ -74,6 +74,15 @@ TEST_SUITE("page_pool") {
     CHECK(pool.status().code() == StatusCode::kInvalidArgument);
   }
 
+  TEST_CASE("room to grow beyond what addresses can name is cut, not refused") {
+    for (const std::size_t limit : {8 * kPageBytes, std::size_t{2} << 40}) {
+      const auto pool = PagePool::create({.limit_bytes = limit, .reserve_bytes = std::size_t{64} << 40});
+      REQUIRE(pool.is_ok());
+      CHECK(pool.value()->limit_bytes() == limit);
+      CHECK(pool.value()->page_count() < (std::size_t{8} << 40) / kPageBytes);
+    }
+  }
+
   TEST_CASE("a terabyte of address space costs nothing until used") {
     const auto pool = make_pool({.limit_bytes = std::size_t{1} << 40, .reserve_bytes = std::size_t{1} << 40});
     const PageId page = pool->acquire(0);
