@@ -429,8 +429,8 @@ class Store {
   // these, this does so first.
   void flush(StoreThread& thread);
   // Does a bounded piece of that ahead, once per turn of the thread (maintain(), end_turn()). False: flush()
-  // would take long now, or the piece that each of the next flushes has to do ahead is not done yet; ask again
-  // in the next turn.
+  // would take long now, or the piece that each of the next flushes has to do ahead is not done yet; ask
+  // again in the next turn.
   bool prepare_flush(StoreThread& thread);
 
   // Calls visit(context, item) for every live item of the next `buckets` buckets, starting at `cursor` (0 at
