@@ -200,7 +200,7 @@ const std::vector<Refused>& refused() {
       {{"--ring-entries=1000"}, 1, "--ring-entries 1000", "give 512 or 1024"},
       {{"--receive-buffers=100"}, 1, "--receive-buffers 100", "give 64 or 128"},
       {{"--output-low-water=2m"}, 1, "--output-low-water 2m", "high-water"},
-      {{"--stop-deadline=2y"}, 1, "--stop-deadline", "(us, ms, s, m, h, d)"},
+      {{"--stop-deadline=2y"}, 1, "--stop-deadline", "(ms, s, m, h, d)"},
       {{"--config"}, 1, "--config", "needs a value"},
       {{"--config="}, 1, "--config", "needs a value"},
       {{"--config", ""}, 1, "--config", "no file name"},
