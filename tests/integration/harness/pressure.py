@@ -30,6 +30,13 @@ def settle_descriptors(server, highest, observer):
         raise AssertionError(f"{error}; connections: {observer.stats('conns')}") from None
 
 
+def listen_overflows():
+    """How often a connection found a listener's backlog full, in this network namespace."""
+    with open("/proc/net/netstat", encoding="ascii") as file:
+        lines = [line.split() for line in file if line.startswith("TcpExt:")]
+    return int(dict(zip(*lines))["ListenOverflows"])
+
+
 class TooSlow(AssertionError):
     """A bound on time was missed; see steady()."""
 
