@@ -56,12 +56,16 @@ bool transparent_huge_pages_allowed() {
   return std::getline(file, modes) && modes.find("[never]") == std::string::npos;
 }
 
+void ask_for_huge_pages(std::byte* start, std::size_t bytes) {
+  madvise(start, bytes, MADV_HUGEPAGE);
+}
+
 bool populate_huge_pages(std::byte* start, std::size_t bytes) {
   const std::size_t into_page = reinterpret_cast<std::uintptr_t>(start) % kHugePageBytes;
   const std::size_t front = into_page == 0 ? 0 : kHugePageBytes - into_page;
   if (bytes >= front + kHugePageBytes) {
     const std::size_t whole = (bytes - front) / kHugePageBytes * kHugePageBytes;
-    madvise(start + front, whole, MADV_HUGEPAGE);  // a wish; without them memory comes all the same
+    ask_for_huge_pages(start + front, whole);
   }
   return populate_memory(start, bytes);
 }

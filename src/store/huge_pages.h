@@ -19,6 +19,9 @@ Status take_huge_pages(std::byte* start, std::size_t bytes, std::optional<unsign
 // Whether the kernel makes transparent ones for who asks (/sys/kernel/mm/transparent_hugepage/enabled).
 bool transparent_huge_pages_allowed();
 
+// Asks for them for whoever touches [start, start + bytes), both multiples of kHugePageBytes, first: a wish.
+void ask_for_huge_pages(std::byte* start, std::size_t bytes);
+
 // As populate_memory(), with transparent huge pages where a whole one of untouched memory begins. The kernel
 // may take milliseconds to find one.
 bool populate_huge_pages(std::byte* start, std::size_t bytes);

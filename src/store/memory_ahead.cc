@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <system_error>
 #include <utility>
@@ -40,6 +41,20 @@ std::size_t next_piece(const std::byte* at, std::size_t wanted, std::size_t most
   return most >= kHugePageBytes ? kHugePageBytes : small;
 }
 
+// Where the kernel had a huge page at once it has more. So whoever overtakes this thread gets them, too, as
+// far as this: a huge page is cheaper than as many small ones, and quickly means that no turn gets long by
+// it.
+constexpr std::size_t kAskedAhead = std::size_t{16} << 20;
+constexpr std::chrono::microseconds kQuickly{300};
+
+void populate_huge_page(std::byte* at, std::size_t most) {
+  const auto began = std::chrono::steady_clock::now();
+  static_cast<void>(populate_huge_pages(at, kHugePageBytes));
+  if (std::chrono::steady_clock::now() - began > kQuickly) return;
+  const std::size_t behind = std::min(most - kHugePageBytes, kAskedAhead) / kHugePageBytes * kHugePageBytes;
+  if (behind != 0) ask_for_huge_pages(at + kHugePageBytes, behind);
+}
+
 // One piece of what is missing up to `ahead` bytes beyond the used ones.
 bool populate(const GrowingMemory& memory, std::size_t ahead, bool huge_pages, std::size_t& populated) {
   const std::size_t used = down_to_page(memory.used_bytes), most = down_to_page(memory.bytes_max);
@@ -52,8 +67,12 @@ bool populate(const GrowingMemory& memory, std::size_t ahead, bool huge_pages, s
   if (populated >= wanted) return false;
   const std::size_t piece =
       next_piece(memory.start + populated, wanted - populated, most - populated, huge_pages);
-  // A piece that is smaller than a huge page has none.
-  static_cast<void>(populate_huge_pages(memory.start + populated, piece));
+  std::byte* const at = memory.start + populated;
+  if (piece == kHugePageBytes) {
+    populate_huge_page(at, most - populated);
+  } else {
+    static_cast<void>(populate_memory(at, piece));
+  }
   populated += piece;
   return true;
 }
