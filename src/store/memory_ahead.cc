@@ -41,22 +41,26 @@ std::size_t next_piece(const std::byte* at, std::size_t wanted, std::size_t most
   return most >= kHugePageBytes ? kHugePageBytes : small;
 }
 
-// Where the kernel had a huge page at once it has more. So whoever overtakes this thread gets them, too, as
-// far as this: a huge page is cheaper than as many small ones, and quickly means that no turn gets long by
-// it.
+// Large values are stored faster than this thread gets memory. Where the kernel had a huge page at once it
+// has more, most probably: whoever overtakes it then gets them, too, as far as this. Not for small items: the
+// first touch of a huge page may take milliseconds where a hypervisor has to find its memory, and what is
+// gained with large values in their copying is little with them.
 constexpr std::size_t kAskedAhead = std::size_t{16} << 20;
 constexpr std::chrono::microseconds kQuickly{300};
 
-void populate_huge_page(std::byte* at, std::size_t most) {
+enum class Huge : std::uint8_t { kNo, kAhead, kAsked };
+
+void populate_huge_page(std::byte* at, std::size_t most, Huge huge) {
   const auto began = std::chrono::steady_clock::now();
   static_cast<void>(populate_huge_pages(at, kHugePageBytes));
-  if (std::chrono::steady_clock::now() - began > kQuickly) return;
+  if (huge != Huge::kAsked || std::chrono::steady_clock::now() - began > kQuickly) return;
   const std::size_t behind = std::min(most - kHugePageBytes, kAskedAhead) / kHugePageBytes * kHugePageBytes;
   if (behind != 0) ask_for_huge_pages(at + kHugePageBytes, behind);
 }
 
 // One piece of what is missing up to `ahead` bytes beyond the used ones.
-bool populate(const GrowingMemory& memory, std::size_t ahead, bool huge_pages, std::size_t& populated) {
+bool populate(const GrowingMemory& memory, std::size_t ahead, Huge huge, std::size_t& populated) {
+  const bool huge_pages = huge != Huge::kNo;
   const std::size_t used = down_to_page(memory.used_bytes), most = down_to_page(memory.bytes_max);
   const std::size_t wanted = std::min(down_to_page(memory.used_bytes + ahead), most);
   if (std::exchange(populated, std::max(populated, used)) < used && huge_pages) {
@@ -69,7 +73,7 @@ bool populate(const GrowingMemory& memory, std::size_t ahead, bool huge_pages, s
       next_piece(memory.start + populated, wanted - populated, most - populated, huge_pages);
   std::byte* const at = memory.start + populated;
   if (piece == kHugePageBytes) {
-    populate_huge_page(at, most - populated);
+    populate_huge_page(at, most - populated, huge);
   } else {
     static_cast<void>(populate_memory(at, piece));
   }
@@ -79,10 +83,10 @@ bool populate(const GrowingMemory& memory, std::size_t ahead, bool huge_pages, s
 
 }  // namespace
 
-MemoryAhead::MemoryAhead(PagePool& pool, HashIndex& index, bool huge_pages)
+MemoryAhead::MemoryAhead(PagePool& pool, HashIndex& index, HugePages huge_pages)
     : pool_(pool),
       index_(index),
-      huge_pages_(huge_pages && transparent_huge_pages_allowed()),
+      huge_pages_{huge_pages.wanted && transparent_huge_pages_allowed(), huge_pages.large_class},
       populated_(pool.part_count() + 2) {}
 
 MemoryAhead::~MemoryAhead() {
@@ -115,20 +119,29 @@ bool MemoryAhead::step() {
   const unsigned parts = pool_.part_count();
   const auto populate_index = [this](const GrowingMemory& memory, std::size_t& populated) {
     // As long as a huge page is more than what is kept ahead anyway, an index grows in small ones.
-    const bool huge_pages = huge_pages_ && memory.used_bytes >= kPartAhead * kHugePageBytes;
-    return populate(memory, index_bytes_ahead(memory.used_bytes), huge_pages, populated);
+    const bool huge = huge_pages_.wanted && memory.used_bytes >= kPartAhead * kHugePageBytes;
+    return populate(memory, index_bytes_ahead(memory.used_bytes), huge ? Huge::kAhead : Huge::kNo, populated);
   };
   if (populate_index(buckets, populated_[parts]) || populate_index(overflow, populated_[parts + 1])) {
     return true;
   }
   for (unsigned part = 0; part < parts; ++part) {
-    const GrowingMemory items = pool_.part_memory(part);
-    // What nobody stores into needs nothing.
-    if (items.used_bytes != 0 && populate(items, kPagesAhead * kPageBytes, huge_pages_, populated_[part])) {
-      return true;
-    }
+    if (populate_items(part)) return true;
   }
   return false;
+}
+
+bool MemoryAhead::populate_items(unsigned part) {
+  const GrowingMemory items = pool_.part_memory(part);
+  if (items.used_bytes == 0) return false;  // what nobody stores into needs nothing
+  Huge huge = Huge::kNo;
+  if (huge_pages_.wanted) {
+    const PageId last = pool_.page_of(pool_.chunk_address(items.start)) +
+                        static_cast<PageId>(items.used_bytes / kPageBytes) - 1;
+    const unsigned slab_class = pool_.info(last).slab_class.load(std::memory_order_relaxed);
+    huge = slab_class >= huge_pages_.large_class ? Huge::kAsked : Huge::kAhead;
+  }
+  return populate(items, kPagesAhead * kPageBytes, huge, populated_[part]);
 }
 
 // Again when half of what is ahead is in use.

@@ -24,8 +24,14 @@ class PagePool;
 
 class MemoryAhead {
  public:
-  // Both must outlive it. With `huge_pages`, transparent ones wherever a whole one lies ahead.
-  MemoryAhead(PagePool& pool, HashIndex& index, bool huge_pages);
+  // What huge pages are for. Whatever is got ahead comes in transparent ones where a whole one lies ahead;
+  // pages of slab classes from `large_class` on also where this thread is overtaken.
+  struct HugePages {
+    bool wanted = false;
+    unsigned large_class = 0;
+  };
+  // Both must outlive it.
+  MemoryAhead(PagePool& pool, HashIndex& index, HugePages huge_pages);
   ~MemoryAhead();
   MemoryAhead(const MemoryAhead&) = delete;
   MemoryAhead& operator=(const MemoryAhead&) = delete;
@@ -45,13 +51,14 @@ class MemoryAhead {
 
  private:
   bool behind() const;
+  bool populate_items(unsigned part);
   void wake();
   void run();
   void await_use();
 
   PagePool& pool_;
   HashIndex& index_;
-  const bool huge_pages_;
+  const HugePages huge_pages_;
   bool started_ = false;
   std::vector<std::size_t>
       populated_;  // bytes from the start of each range: the pool's parts, buckets, overflow

@@ -60,7 +60,11 @@ Status StoreCore::open() {
   if (!created_index) return created_index.status();
   index = std::move(created_index.value());
   if (options.memory_ahead) {
-    memory_ahead.emplace(*pool, *index, options.large_pages == LargePages::kAhead).start();
+    const MemoryAhead::HugePages huge_pages{
+        .wanted = options.large_pages == LargePages::kAhead,
+        .large_class = classes.class_for(PagePool::kPinGrainBytes),
+    };
+    memory_ahead.emplace(*pool, *index, huge_pages).start();
   }
 
   states.resize(options.threads);

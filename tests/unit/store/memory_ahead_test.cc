@@ -68,7 +68,7 @@ TEST_SUITE("memory ahead") {
     options.items_max = 10'000'000;
     options.buckets_initial = 1 << 16;
     auto index = std::move(HashIndex::create(options, pool->base()).value());
-    MemoryAhead ahead(*pool, *index, false);
+    MemoryAhead ahead(*pool, *index, {});
     CHECK(ready_bytes(index->bucket_memory()) == 0);
     const unsigned steps = run(ahead);
     const std::size_t buckets = ready_bytes(index->bucket_memory());
@@ -94,7 +94,7 @@ TEST_SUITE("memory ahead") {
     static_assert(kPages == 2 * MemoryAhead::kPagesAhead);
     auto pool = std::move(PagePool::create({.limit_bytes = (3 * kPages - 1) * kPageBytes}).value());
     auto index = std::move(HashIndex::create({.items_max = 1000}, pool->base()).value());
-    MemoryAhead ahead(*pool, *index, true);
+    MemoryAhead ahead(*pool, *index, {.wanted = true, .large_class = 9});
     const auto take = [&](std::size_t pages) {
       for (std::size_t i = 0; i < pages; ++i) REQUIRE(pool->acquire(0) != kNoPage);
     };
@@ -123,13 +123,35 @@ TEST_SUITE("memory ahead") {
     constexpr std::size_t kPages = kHugePageBytes / kPageBytes;
     auto pool = std::move(PagePool::create({.limit_bytes = 4 * kPages * kPageBytes}).value());
     auto index = std::move(HashIndex::create({.items_max = 1000}, pool->base()).value());
-    MemoryAhead ahead(*pool, *index, true);
+    MemoryAhead ahead(*pool, *index, {.wanted = true, .large_class = 9});
     for (std::size_t i = 0; i < kPages + 5; ++i) REQUIRE(pool->acquire(0) != kNoPage);
     run(ahead);
     CHECK(ready_bytes(pool->part_memory(0)) == 0);  // what is left of the second comes by first touch
     CHECK(asked_for_huge_pages(pool->page_address(2 * kPages)));
     for (std::size_t i = 0; i < kPages - 5; ++i) REQUIRE(pool->acquire(0) != kNoPage);
     CHECK(ready_bytes(pool->part_memory(0)) == kHugePageBytes);
+  }
+
+  TEST_CASE("beyond that, huge pages are asked for if pages are taken for large values only") {
+    if (!kernel_can() || !transparent_huge_pages_allowed()) return;
+    constexpr std::size_t kPages = kHugePageBytes / kPageBytes;
+    for (const bool large : {false, true}) {
+      auto pool = std::move(PagePool::create({.limit_bytes = 64 * kPages * kPageBytes}).value());
+      auto index = std::move(HashIndex::create({.items_max = 1000}, pool->base()).value());
+      MemoryAhead ahead(*pool, *index, {.wanted = true, .large_class = 9});
+      // A busy machine may take its time once, not every time.
+      std::size_t next = 0;
+      bool asked = false;
+      for (std::size_t i = 0; i < 48 * kPages && !asked; ++i) {
+        const PageId page = pool->acquire(0);
+        REQUIRE(page != kNoPage);
+        pool->info(page).slab_class.store(large ? 9 : 8, std::memory_order_relaxed);
+        run(ahead);
+        next = (page + MemoryAhead::kPagesAhead) / kPages + 1;
+        asked = i >= kPages && asked_for_huge_pages(pool->page_address(static_cast<PageId>(next * kPages)));
+      }
+      CHECK(asked == large);
+    }
   }
 
   TEST_CASE("the buckets of a new index are there") {
