@@ -363,7 +363,8 @@ def wait_for(attempt, what, seconds=process.START_SECONDS_MAX):
 @suite.test("threads that cannot be started are one clear line, not an abort")
 def no_threads(options):
     # Who may be root is not held to a number of threads: no room for their stacks, then.
-    limited = ["prlimit", f"--stack={1 << 45}:", *process.command_of(options)]
+    kib = 1 << 35
+    limited = ["sh", "-c", f'ulimit -S -s {kib} && exec "$@"', "sh", *process.command_of(options)]
     options = argparse.Namespace(**{**vars(options), "server": shlex.join(limited), "server_flags": ""})
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o777)
