@@ -7,6 +7,7 @@ import threading
 import time
 
 from harness import process, tap, wire
+from harness.patience import patient
 
 suite = tap.Suite()
 
@@ -55,7 +56,7 @@ class Watcher:
 
     def everything(self, quiet_seconds=1.0):
         """All lines until there are none for a while."""
-        while self.receive(quiet_seconds):
+        while self.receive(patient(quiet_seconds)):
             pass
         text, self.pending = self.pending, b""
         assert not text or text.endswith(b"\n"), f"half a line: {text[-100:]!r}"
