@@ -142,6 +142,11 @@ int listen_tcp(const NullOptions& options) {
   address.sin_family = AF_INET;
   address.sin_port = htons(options.port);
   if (inet_pton(AF_INET, options.address.c_str(), &address.sin_addr) != 1) return -1;
+  // On loopback the cheapest is the best, as ringcached finds (net/congestion.h).
+  constexpr std::string_view kCongestion = "reno";
+  if (ntohl(address.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET) {
+    setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, kCongestion.data(), kCongestion.size());
+  }
   if (bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return -1;
   return listen(listener, 4096) == 0 ? listener : -1;
 }

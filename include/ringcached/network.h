@@ -275,6 +275,9 @@ struct ListenAddress {
   unsigned tag = 0;           // the user's; Connection::listener_tag() tells it
 };
 
+inline constexpr const char* kAutoCongestion = "auto";
+inline constexpr const char* kSystemCongestion = "system";
+
 struct NetworkOptions {
   std::vector<ListenAddress> listeners;
   unsigned workers = 0;     // 0: one per CPU of the affinity mask
@@ -291,6 +294,9 @@ struct NetworkOptions {
   bool refuse_fast = true;          // at the limit: send the refusal line and close; else stop accepting
   std::string refusal_line;         // empty: close silently
   int listen_backlog = 1024;
+  // Of TCP connections: a name the kernel knows ("cubic", "bbr"), kSystemCongestion for what the system gives
+  // every socket, or kAutoCongestion: the cheapest for listeners on loopback addresses, else the system's.
+  std::string congestion_control = kAutoCongestion;
   std::chrono::seconds idle_timeout{0};                  // 0: never; UNIX-socket clients are exempt
   std::size_t output_high_water = std::size_t{1} << 20;  // bytes unsent per connection
   std::size_t output_low_water = std::size_t{256} << 10;

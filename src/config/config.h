@@ -31,6 +31,7 @@ struct NetworkConfig {
   int connections_max = 1024;
   bool refuse_fast = true;  // at the limit refuse with a line; else stop accepting
   int backlog = 1024;
+  std::string congestion_control = kAutoCongestion;
   int requests_per_turn = 20;  // of one connection while others wait
   std::uint32_t idle_timeout_s = 0;
   Protocol protocol = Protocol::kAuto;

@@ -79,6 +79,11 @@ constexpr Option kOptions[] = {
     {.key = "network.backlog", .type = Type::kInteger, .field = field<&Config::network, &NetworkConfig::backlog>(),
      .short_flag = 'b', .long_flag = "listen-backlog", .min = 1, .max = kIntMax, .stats_name = "tcp_backlog",
      .help = "length of the kernel's queue of connections not yet accepted"},
+    {.key = "network.congestion_control", .type = Type::kText,
+     .field = field<&Config::network, &NetworkConfig::congestion_control>(), .long_flag = "congestion-control",
+     .length_max = 15,
+     .help = "congestion control of TCP connections: auto (the cheapest on loopback addresses, else the system's), "
+             "system, or one the kernel has, as cubic or bbr"},
     {.key = "network.requests_per_turn", .type = Type::kInteger,
      .field = field<&Config::network, &NetworkConfig::requests_per_turn>(), .short_flag = 'R',
      .long_flag = "max-reqs-per-event", .min = 1, .max = kIntMax, .stats_name = "reqs_per_event",

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -17,6 +18,7 @@
 #include <utility>
 
 #include "net/address.h"
+#include "net/congestion.h"
 
 namespace ringcached::net {
 namespace {
@@ -165,11 +167,15 @@ const char* bind_to(const addrinfo& address, int early_option, int& descriptor) 
 using OpenAddress =
     std::function<const char*(addrinfo& address, const ListenAddress& asked, std::vector<Listener>& opened)>;
 
-const char* listen_on(int backlog, const addrinfo& address, const ListenAddress& asked,
+const char* listen_on(const StreamOptions& options, const addrinfo& address, const ListenAddress& asked,
                       std::vector<Listener>& opened) {
   int descriptor = -1;
   const char* step = bind_to(address, SO_REUSEADDR, descriptor);
-  if (step == nullptr && ::listen(descriptor, backlog) != 0) step = "listen";
+  if (step == nullptr) {
+    errno = set_congestion_control(descriptor, *address.ai_addr, options.congestion_control);
+    if (errno != 0) step = "TCP_CONGESTION";
+  }
+  if (step == nullptr && ::listen(descriptor, options.backlog) != 0) step = "listen";
   if (step == nullptr) {
     opened.emplace_back(descriptor, bound_address(descriptor, asked));
     return nullptr;
@@ -334,16 +340,21 @@ ListenerInfo Listener::info() const {
   return info;
 }
 
-Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses, int backlog) {
-  const OpenAddress listen = [backlog](addrinfo& address, const ListenAddress& asked,
-                                       std::vector<Listener>& opened) {
-    return listen_on(backlog, address, asked, opened);
+Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses,
+                                             const StreamOptions& options) {
+  const OpenAddress listen = [&options](addrinfo& address, const ListenAddress& asked,
+                                        std::vector<Listener>& opened) {
+    return listen_on(options, address, asked, opened);
   };
+  const auto is_tcp = [](const ListenAddress& address) { return address.kind == ListenAddress::Kind::kTcp; };
+  if (std::any_of(addresses.begin(), addresses.end(), is_tcp)) {
+    if (Status status = check_congestion_control(options.congestion_control); !status) return status;
+  }
   std::vector<Listener> all;
   for (const ListenAddress& address : addresses) {
     if (address.kind == ListenAddress::Kind::kUdp) continue;
     if (address.kind == ListenAddress::Kind::kUnix) {
-      auto listener = listen_unix(address, backlog);
+      auto listener = listen_unix(address, options.backlog);
       if (!listener) return listener.status();
       all.push_back(std::move(listener.value()));
       continue;

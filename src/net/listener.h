@@ -36,10 +36,17 @@ class Listener {
   unsigned long file_device_ = 0, file_inode_ = 0;
 };
 
+// As NetworkOptions has them.
+struct StreamOptions {
+  int backlog = 1024;
+  std::string congestion_control = kAutoCongestion;
+};
+
 // Opens all TCP and UNIX ones, a name that stands for several addresses giving several listeners. With port 0
 // all addresses of one entry get the same port. On failure none is left open; the message names address,
 // cause and remedy.
-Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses, int backlog);
+Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses,
+                                             const StreamOptions& options);
 
 // Opens all UDP ones, `workers` sockets for each address, in this order: those of the first address, one for
 // each worker, then those of the next. The kernel spreads the datagrams over the sockets of an address by

@@ -190,7 +190,7 @@ Status NetworkImplementation::create() {
   if (options_.workers == 0) {
     options_.workers = std::min(static_cast<unsigned>(allowed_cpus().size()), kWorkersMax);
   }
-  auto listeners = open_listeners(options_.listeners, options_.listen_backlog);
+  auto listeners = open_listeners(options_.listeners, {options_.listen_backlog, options_.congestion_control});
   if (!listeners) return listeners.status();
   listeners_ = std::move(listeners.value());
   for (const Listener& listener : listeners_) {

@@ -32,6 +32,7 @@ NetworkOptions network_options(const config::Config& config, const NodePlacement
   options.refuse_fast = config.network.refuse_fast;
   options.refusal_line = protocol::reply::kTooManyConnections;
   options.listen_backlog = config.network.backlog;
+  options.congestion_control = config.network.congestion_control;
   options.idle_timeout = std::chrono::seconds(config.network.idle_timeout_s);
   options.output_high_water = config.network.output_high_water_bytes;
   options.output_low_water = config.network.output_low_water_bytes;

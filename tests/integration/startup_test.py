@@ -53,6 +53,8 @@ BAD_FLAGS = (
     ("suboption with a bad value", ["-o", "hashpower=99"], ["99"]),
     ("unknown tier", ["--io-level", "5.4"], ["5.4"]),
     ("address that is none", ["-l", "256.1.2.3.4"], ["256.1.2.3.4"]),
+    ("congestion control that the kernel does not have", ["-p", "0", "--congestion-control", "nonesuch"],
+     ["'nonesuch'", "reno", "choose another"]),
     ("mode of a socket that is none", ["-a", "9z"], ["9z"]),
 )
 

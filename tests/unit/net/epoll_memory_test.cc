@@ -101,7 +101,7 @@ NetworkOptions small_options() {
 class Engine {
  public:
   Engine() : options_(small_options()) {
-    auto listeners = open_listeners({{.kind = ListenAddress::Kind::kTcp, .host = "127.0.0.1"}}, 1024);
+    auto listeners = open_listeners({{.kind = ListenAddress::Kind::kTcp, .host = "127.0.0.1"}}, {});
     auto sockets = open_datagram_sockets({{.kind = ListenAddress::Kind::kUdp, .host = "127.0.0.1"}}, 1);
     REQUIRE(listeners.is_ok());
     REQUIRE(sockets.is_ok());
