@@ -131,14 +131,19 @@ def resident_set(options):
             count = 2 * limit * MIB // (value_bytes + 50)
             for number, connection in enumerate(connections[:2]):
                 space.store_many(connection, count // 2, b"v" * value_bytes, prefix=b"p%d" % number)
-            after, resident = connections[0].stats(), server.resident_kib() * 1024
-            predicted = space.predicted_growth(before, after)
+            # The thread that gets memory ahead may be behind what it just read.
+            until = time.monotonic() + patient(2)
+            while True:
+                after, resident = connections[0].stats(), server.resident_kib() * 1024
+                predicted = space.predicted_growth(before, after)
+                error = resident - resident_before - predicted
+                if abs(error) <= max(predicted * 0.03, 2 * MIB):
+                    break
+                assert time.monotonic() < until, f"-m {limit}: grew by {resident - resident_before}, predicted {predicted}"
+                time.sleep(0.2)
             assert int(after["page_bytes"]) <= limit * MIB, after["page_bytes"]
             # A page may be on its way from one worker to the other.
             assert int(after["page_bytes"]) >= limit * MIB - PAGE_BYTES, after["page_bytes"]
-            error = resident - resident_before - predicted
-            assert abs(error) <= max(predicted * 0.03, 2 * MIB), \
-                f"-m {limit}: grew by {resident - resident_before}, predicted {predicted}"
 
 
 @suite.test("slabs automove: 0 stops the moving, the ratio and the window are taken")
