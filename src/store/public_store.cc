@@ -210,23 +210,25 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
   std::unique_ptr<Store> opened(new Store);
   opened->impl_ = std::make_unique<Impl>(std::move(created.value()));
   opened->impl_->threads_max = options.threads;
+  opened->impl_->idle_threads.reserve(options.threads);  // the end of a handle must not need memory
   return opened;
 }
 
 Result<StoreHandle> Store::attach() {
   const std::lock_guard guard(impl_->lock);
-  store::StoreThread* thread = nullptr;
-  if (!impl_->idle_threads.empty()) {
-    thread = impl_->idle_threads.back();
-    impl_->idle_threads.pop_back();
-  } else if (impl_->attached < impl_->threads_max) {
-    thread = &impl_->items->attach();
+  std::vector<store::StoreThread*>& idle = impl_->idle_threads;
+  if (idle.empty() && impl_->attached < impl_->threads_max) {
+    idle.push_back(&impl_->items->attach());
     ++impl_->attached;
-  } else {
+  }
+  if (idle.empty()) {
     return Status(StatusCode::kUnavailable,
                   "all handles of the store are in use: raise StoreOptions::threads");
   }
-  return StoreHandle(std::make_unique<StoreHandle::Impl>(*impl_, *thread));
+  // It is idle until the handle is there.
+  StoreHandle handle(std::make_unique<StoreHandle::Impl>(*impl_, *idle.back()));
+  idle.pop_back();
+  return handle;
 }
 
 bool Store::set_memory_limit(std::size_t bytes) {

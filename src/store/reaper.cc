@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/spin_lock.h"
 #include "store/store_core.h"
 
@@ -92,6 +93,10 @@ std::size_t Reaper::reap_found(ThreadState& thread, CacheTime now, std::size_t c
   });
 }
 
+void Reaper::open() {
+  found_.reserve(kChunksPerPageMax);
+}
+
 // The page's word is reset first: what is noted while we look, or by items we see, is not lost.
 std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
   visited_writer_ = false;
@@ -102,11 +107,6 @@ std::size_t Reaper::visit_page(ThreadState& thread, CacheTime now) {
   // A page that changes hands meanwhile has class 0 or another, which is in the set or not: no harm.
   const bool wanted = everything_ || crawl_[info.slab_class.load(std::memory_order_relaxed)];
   if (before > now && !wanted) return 1;
-  if (found_.capacity() < kChunksPerPageMax) {
-    ++page_;  // this may throw: until then the page is still to be looked at
-    found_.reserve(kChunksPerPageMax);
-    --page_;
-  }
   const CacheTime noted = info.earliest_expiry.exchange(~CacheTime{0}, std::memory_order_acq_rel);
   Visit visit{*thread.core, now, found_};
   const std::size_t chunks = thread.arena->visit_page(page_, &Visit::on_chunk, &visit);
@@ -174,7 +174,7 @@ void Reaper::raise_clean_epoch(std::uint64_t epoch) {
 
 Reaper::PageLook Reaper::collect_dead(StoreCore& core, Arena& arena, std::size_t page,
                                       std::vector<ChunkAddress>& found) {
-  if (found.capacity() < kChunksPerPageMax) found.reserve(kChunksPerPageMax);
+  RC_DCHECK(found.empty() && found.capacity() >= kChunksPerPageMax);
   Visit visit{core, core.latest_now.load(std::memory_order_relaxed), found};
   const std::size_t chunks = arena.visit_page(page, &Visit::on_chunk, &visit);
   return {chunks, visit.linking};
@@ -191,6 +191,10 @@ std::uint64_t StoreCore::epochs_in_use() const {
 // Items of this epoch and of older ones have to go if the current one is `epoch`; none while there are few.
 std::uint64_t epoch_to_free(std::uint64_t epoch) {
   return epoch < kPurgeFrom ? 0 : epoch + 1 - kPurgeFrom;
+}
+
+void EpochPurge::open() {
+  found_.reserve(kChunksPerPageMax);
 }
 
 // The arena that is furthest behind.

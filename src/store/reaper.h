@@ -23,6 +23,9 @@ struct ThreadState;
 
 class Reaper {
  public:
+  // Once, before anything else: room for what is found in a page. Nothing is asked of the heap later: what
+  // has expired must go above all when memory is short.
+  void open();
   // At most about `chunks_max` chunks looked at. True if more is waiting.
   bool step(ThreadState& thread, CacheTime now, std::size_t chunks_max);
   // Starts a pass over all pages of `classes`, in place of one that is under way.
@@ -37,7 +40,7 @@ class Reaper {
     std::size_t chunks;  // looked at; many may be no items (any more)
     bool linking;        // a writer is about to link one of them
   };
-  // Appends the dead items of one page of `arena` to `found`.
+  // Appends the dead items of one page of `arena` to `found`, which has room for them.
   static PageLook collect_dead(StoreCore& core, Arena& arena, std::size_t page,
                                std::vector<ChunkAddress>& found);
 
@@ -64,6 +67,7 @@ class Reaper {
 // that are left.
 class EpochPurge {
  public:
+  void open();  // as Reaper::open(): a flush does not fail for want of memory
   // At most about `chunks_max` chunks; does nothing while few epochs are in use. False: it cannot go on
   // before a writer has linked what it has.
   bool step(ThreadState& thread, std::size_t chunks_max);

@@ -74,6 +74,8 @@ Status StoreCore::open() {
 
   owners.resize(options.threads);
   arenas.resize(options.threads);
+  threads.reserve(options.threads);
+  purge_.open();
   return Status::ok();
 }
 
@@ -217,17 +219,19 @@ StoreThread& Store::attach(unsigned node) {
   const std::lock_guard guard(impl_->attach_lock);
   const unsigned id = impl_->attached.load(std::memory_order_relaxed);
   RC_CHECK(id < impl_->options.threads);
-  impl_->threads.push_back(std::unique_ptr<StoreThread>(new StoreThread));
-  StoreThread& thread = *impl_->threads.back();
-  thread.impl_ = std::make_unique<StoreThread::Impl>();
-  thread.impl_->core = impl_.get();
-  thread.impl_->id = id;
-  thread.impl_->balancer.open(impl_->options.threads);
+  std::unique_ptr<StoreThread> thread(new StoreThread);
+  thread->impl_ = std::make_unique<StoreThread::Impl>();
+  thread->impl_->core = impl_.get();
+  thread->impl_->id = id;
+  thread->impl_->balancer.open(impl_->options.threads);
+  thread->impl_->reaper.open();
   impl_->open_arena(id, node);
-  thread.impl_->arena = impl_->arenas[id].get();
-  impl_->states[id] = thread.impl_.get();
+  // Nothing throws from here on: who finds no memory may try again.
+  thread->impl_->arena = impl_->arenas[id].get();
+  impl_->states[id] = thread->impl_.get();
+  impl_->threads.push_back(std::move(thread));
   impl_->attached.store(id + 1, std::memory_order_release);
-  return thread;
+  return *impl_->threads.back();
 }
 
 unsigned StoreThread::id() const {

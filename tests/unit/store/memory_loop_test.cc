@@ -136,33 +136,66 @@ TEST_SUITE("store memory loop") {
     }
   }
 
-  TEST_CASE("a page that could not be gone over for want of memory is gone over later") {
-    StoreFixture fixture(options_for(false));
-    CHECK(fixture.set("flushed", "value") == StoreResult::kStored);
-    fixture.store->flush(*fixture.thread);
-    FailingHeap heap(1, FailingHeap::Mode::kOnce);
-    CHECK_THROWS_AS(heap.run([&] { fixture.thread->maintain(fixture.now, 500); }), std::bad_alloc);
-    fixture.maintain_all();
-    CHECK(fixture.store->stats().items == 0);
+  TEST_CASE("what has expired or was flushed goes without memory") {
+    for (const bool flushed : {false, true}) {
+      CAPTURE(flushed);
+      StoreFixture fixture(options_for(false));
+      for (unsigned i = 0; i < kKeys; ++i) {
+        REQUIRE(fixture.set(key_of(i), "value", 0, fixture.now + 1) == StoreResult::kStored);
+      }
+      FailingHeap heap(1, FailingHeap::Mode::kFromThenOn);
+      heap.run([&] {
+        if (flushed) {
+          fixture.store->flush(*fixture.thread);
+        } else {
+          fixture.now += 2;
+        }
+        fixture.maintain_all();
+      });
+      CHECK(heap.allocations() == 0);
+      CHECK(fixture.store->stats().items == 0);
+    }
   }
 
-  TEST_CASE("a flush that found no memory has not happened, and happens the next time") {
+  TEST_CASE("a flush needs no memory, however many there are") {
     StoreFixture fixture(options_for(false));
-    // Nothing is reaped between them, so the last must go over the memory itself.
-    FailingHeap heap(1, FailingHeap::Mode::kOnce);
-    bool refused = false;
-    for (unsigned i = 0; i < 70 && !refused; ++i) {
-      CHECK(fixture.set("key", "value") == StoreResult::kStored);
-      try {
-        heap.run([&] { fixture.store->flush(*fixture.thread); });
-      } catch (const std::bad_alloc&) {
-        refused = true;
+    // Nothing is reaped between them, so from some number on they must go over the memory themselves.
+    FailingHeap heap(1, FailingHeap::Mode::kFromThenOn);
+    for (const bool prepares : {false, true}) {
+      for (unsigned i = 0; i < 200; ++i) {
+        CHECK(fixture.set("key", "value") == StoreResult::kStored);
+        heap.run([&] {
+          while (prepares && !fixture.store->prepare_flush(*fixture.thread)) fixture.thread->end_turn();
+          fixture.store->flush(*fixture.thread);
+        });
+        CHECK(fixture.get("key") != "value");
       }
     }
-    CHECK(refused);
-    CHECK(fixture.get("key") == "value");
-    fixture.store->flush(*fixture.thread);
-    CHECK(fixture.get("key") != "value");
+    CHECK(heap.allocations() == 0);
+  }
+
+  TEST_CASE("a thread that could not be attached leaves its place to the next attempt") {
+    bool failed = true;
+    for (std::uint64_t nth = 1; failed; ++nth) {
+      CAPTURE(nth);
+      Options options = options_for(false);
+      options.threads = 2;
+      StoreFixture fixture(options);
+      FailingHeap heap(nth, FailingHeap::Mode::kOnce);
+      StoreThread* second = nullptr;
+      try {
+        heap.run([&] { second = &fixture.store->attach(); });
+      } catch (const std::bad_alloc&) {
+      }
+      failed = heap.has_failed();
+      CHECK((second == nullptr) == failed);
+      if (second == nullptr) second = &fixture.store->attach();
+      CHECK(second->id() == 1);
+      StoreRequest request = fixture.request(StoreMode::kSet, "key");
+      CHECK(fixture.store->put(*second, request, "value", fixture.now) == StoreResult::kStored);
+      fixture.maintain_all();
+      CHECK(fixture.get("key") == "value");
+    }
   }
 
   TEST_CASE("a store that cannot be made says so, and leaves nothing behind") {
