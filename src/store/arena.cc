@@ -52,10 +52,15 @@ Chunk Arena::Impl::take(unsigned slab_class) {
   return {};
 }
 
-bool Arena::Impl::attach(unsigned slab_class, PageId page) {
+Lane* Arena::Impl::prepare_attach(unsigned slab_class) {
   Lane* const lane = lane_with_room(slab_class);
-  if (lane == nullptr || !pages.reserve(page_count + 1)) return false;
-  if (!lane->attach(page, static_cast<std::uint32_t>(page_count))) return false;
+  if (lane == nullptr || !pages.reserve(page_count + 1) || !lane->prepare()) return nullptr;
+  return lane;
+}
+
+bool Arena::Impl::attach(unsigned slab_class, PageId page) {
+  Lane* const lane = prepare_attach(slab_class);
+  if (lane == nullptr || !lane->attach(page, static_cast<std::uint32_t>(page_count))) return false;
   pages[page_count++] = page;
   pages_held.store(page_count, std::memory_order_relaxed);
   return true;

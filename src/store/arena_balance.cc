@@ -211,7 +211,7 @@ void Arena::Impl::take_less_used_page(unsigned number, Leaving& leaving) {
   const bool far_apart = worth >= 0 && worth * kFarApart < wanted;
   const std::uint64_t evicted_min = far_apart ? 0 : worth * kApart < wanted ? kPageBytes : kEvictedWhenNear;
   if (worth < 0 || worth >= wanted || taker.evicted_since_page < evicted_min) return;
-  if (!begin_leaving_of(giver, number, &wanted)) return;
+  if (prepare_attach(number) == nullptr || !begin_leaving_of(giver, number, &wanted)) return;
   departure.by_itself = true;
   departure.far_apart = far_apart;
   step_leaving(take_credit(kEmptyingStep), leaving);

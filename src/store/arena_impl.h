@@ -94,6 +94,9 @@ struct Arena::Impl {
   Lane& lane_of(ChunkAddress chunk);
   Lane& lane_to_evict_from(SlabClass& slab_class);
   Chunk take(unsigned slab_class);
+  // What attach() needs of the heap. Null: it has nothing, or the class has all the lanes it may. To ask
+  // first is for who would take a page from others: what is in it would be lost for nothing.
+  Lane* prepare_attach(unsigned slab_class);
   bool attach(unsigned slab_class, PageId page);
   PageId detach(Lane& lane, std::uint32_t slot);
   bool give_back(Lane& lane, ChunkAddress chunk);

@@ -106,9 +106,10 @@ Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Effort effort, L
   for (unsigned tries = 0; tries < kEvictionsMax && options.evict && evict_in(slab_class); ++tries) {
     if (const Chunk chunk = take(slab_class)) return chunk;
   }
+  const bool attachable = prepare_attach(slab_class) != nullptr;
   // Without eviction, too: another class may have a page without items.
   do {
-    const PageId page = page_at_once(effort);
+    const PageId page = attachable ? page_at_once(effort) : kNoPage;
     if (page != kNoPage && !attach(slab_class, page)) {
       leaving.add(page);
     } else if (page != kNoPage) {

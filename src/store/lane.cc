@@ -61,17 +61,20 @@ ChunkAddress Lane::address_of(Place place) const {
   return (std::uint64_t{table_[place.slot].page} * kPageBytes + place.chunk * chunk_bytes_) / kGranuleBytes;
 }
 
-bool Lane::attach(PageId page, std::uint32_t index) {
-  if (full()) return false;
-  const bool reuse = vacant_ != 0;
-  const std::uint32_t slot = reuse ? vacant_ - 1 : slots_;
-  if (!reuse && !table_.reserve(slot + std::size_t{1})) return false;
-  LanePage& entry = table_[slot];
+bool Lane::prepare() {
+  if (full() || (vacant_ == 0 && !table_.reserve(slots_ + std::size_t{1}))) return false;
+  LanePage& entry = table_[next_slot()];
   if (entry.marks == nullptr) {
     entry.marks.reset(new (std::nothrow) std::uint8_t[(chunks_per_page_ + 1) / 2]());
-    if (entry.marks == nullptr) return false;
   }
-  if (reuse) {
+  return entry.marks != nullptr;
+}
+
+bool Lane::attach(PageId page, std::uint32_t index) {
+  if (!prepare()) return false;
+  const std::uint32_t slot = next_slot();
+  LanePage& entry = table_[slot];
+  if (vacant_ != 0) {
     vacant_ = entry.next;
   } else {
     ++slots_;

@@ -60,6 +60,8 @@ class Lane {
   // Makes `page` part of the lane; `index` is its place in the arena's list. False when the lane is full or
   // the heap has nothing.
   bool attach(PageId page, std::uint32_t index);
+  // What the next attach() needs of the heap; false: it has nothing, or the lane is full.
+  bool prepare();
   // The page at `slot` leaves. Precondition: none of its chunks is used.
   PageId detach(std::uint32_t slot);
   // While a page is to leave, none of its chunks is taken; those that are given back make it emptier.
@@ -135,6 +137,7 @@ class Lane {
   void forget(std::uint32_t entry, EntryState state);
   bool compact_step();
   void list_free(std::uint32_t slot, std::uint32_t chunk, std::uint32_t generation);
+  std::uint32_t next_slot() const { return vacant_ != 0 ? vacant_ - 1 : slots_; }
   void list_page(std::uint32_t slot);
   void unlist_page(std::uint32_t slot);
   Chunk take_from(std::uint32_t slot);

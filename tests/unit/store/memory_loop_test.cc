@@ -198,6 +198,24 @@ TEST_SUITE("store memory loop") {
     }
   }
 
+  TEST_CASE("who finds no memory to take a page into use takes none from others") {
+    for (const bool lru : {false, true}) {
+      StoreFixture fixture(options_for(lru));
+      unsigned stored = 0;
+      while (fixture.store->stats().evictions == 0) fixture.set(key_of(stored++), "value");
+      const std::uint64_t before = fixture.store->stats().items;
+      FailingHeap heap(1, FailingHeap::Mode::kFromThenOn);
+      const std::string large(3000, 'v');
+      for (unsigned i = 0; i < 50; ++i) {
+        StoreResult result{};
+        heap.run([&] { result = fixture.set("large", large); });
+        CHECK(result == StoreResult::kNoMemory);
+      }
+      CHECK(fixture.store->stats().items == before);
+      CHECK(fixture.set("large", large) == StoreResult::kStored);
+    }
+  }
+
   TEST_CASE("a store that cannot be made says so, and leaves nothing behind") {
     bool made = false;
     for (std::uint64_t nth = 1; !made; ++nth) {
