@@ -37,10 +37,10 @@ void note_turn(ThreadState& thread) {
 }
 
 bool move_pages(StoreCore& core, ThreadState& thread) {
-  core.free_limbo(thread);
+  const bool pinned = core.step_limbo(thread).more;
   const bool returning = thread.arena->take_returned();
   const bool leaving = thread.arena->step_page();
-  return leaving || shrink(core, thread) || returning;
+  return leaving || shrink(core, thread) || returning || pinned;
 }
 
 }  // namespace

@@ -8,12 +8,19 @@
 //
 // What is unlinked and pinned waits in limbo. A single chunk does so at its arena, which looks at the count
 // before it frees. The parts of a chain have no counts: a pinned chain waits as a whole in the list here,
-// which is looked through by maintain(), and before an allocation fails.
+// which is looked through by maintain(), a step at a time, and by a step before an allocation fails.
+#include <mutex>
 #include <utility>
 
 #include "store/store_core.h"
 
 namespace ringcached::store {
+namespace {
+
+// Thousands of slow readers of values that are gone shall not make a turn long; a look is two lines of cache.
+constexpr unsigned kLimboChunksPerStep = 256;
+
+}  // namespace
 
 void StoreCore::unpin(ChunkAddress head) {
   pool->pins(head).fetch_sub(1, std::memory_order_release);
@@ -45,23 +52,32 @@ void StoreCore::push_limbo(ChunkAddress head) {
   } while (!limbo_.compare_exchange_weak(first, head, std::memory_order_release, std::memory_order_relaxed));
 }
 
-bool StoreCore::free_limbo(ThreadState& thread) {
-  if (limbo_.load(std::memory_order_relaxed) == kNoChunk) return false;
-  bool freed = false;
-  ChunkAddress head = limbo_.exchange(kNoChunk, std::memory_order_acquire);
-  while (head != kNoChunk) {
+// Those that are still pinned join the new ones, which are looked at when the rest of these has been.
+StoreCore::LimboStep StoreCore::step_limbo(ThreadState& thread) {
+  LimboStep step;
+  if (limbo_left_.load(std::memory_order_relaxed) == kNoChunk &&
+      limbo_.load(std::memory_order_relaxed) == kNoChunk) {
+    return step;
+  }
+  const std::unique_lock guard(limbo_lock_, std::try_to_lock);
+  if (!guard) return step;
+  ChunkAddress head = limbo_left_.load(std::memory_order_relaxed);
+  if (head == kNoChunk) head = limbo_.exchange(kNoChunk, std::memory_order_acquire);
+  for (unsigned used = 0; head != kNoChunk && used < kLimboChunksPerStep; ++used) {
     std::byte* chunk = item(head);
     const ChunkAddress next = shared_load64(chunk + kCasOffset);
     if (pool->pins(head).load(std::memory_order_acquire) != 0) {
       push_limbo(head);
     } else {
-      free_parts(&thread, shared_load64(chunk + kChainNextOffset));
+      used += free_parts(&thread, shared_load64(chunk + kChainNextOffset));
       free_chunk(&thread, head);
-      freed = true;
+      step.freed = true;
     }
     head = next;
   }
-  return freed;
+  limbo_left_.store(head, std::memory_order_relaxed);
+  step.more = head != kNoChunk;
+  return step;
 }
 
 Pin::Pin(Pin&& other) noexcept : store_(other.store_), head_(std::exchange(other.head_, kNoChunk)) {}

@@ -143,7 +143,7 @@ Chunk StoreCore::allocate_anywhere(ThreadState& thread, unsigned slab_class) {
 Chunk StoreCore::allocate(ThreadState& thread, unsigned slab_class) {
   thread.balancer.before_allocation(thread);
   Chunk chunk = allocate_anywhere(thread, slab_class);
-  if (!chunk && free_limbo(thread)) chunk = allocate_anywhere(thread, slab_class);
+  if (!chunk && step_limbo(thread).freed) chunk = allocate_anywhere(thread, slab_class);
   if (!chunk) thread.ledger.counters.out_of_memory.add();
   return chunk;
 }
@@ -157,9 +157,13 @@ void StoreCore::free_chunk(ThreadState* thread, ChunkAddress chunk) {
   }
 }
 
-void StoreCore::free_parts(ThreadState* thread, ChunkAddress first) {
+unsigned StoreCore::free_parts(ThreadState* thread, ChunkAddress first) {
   PartWalk parts(*this, first);
-  for (ChunkAddress part = parts.next(); part != kNoChunk; part = parts.next()) free_chunk(thread, part);
+  unsigned count = 0;
+  for (ChunkAddress part = parts.next(); part != kNoChunk; part = parts.next(), ++count) {
+    free_chunk(thread, part);
+  }
+  return count;
 }
 
 void StoreCore::note_expiry(ChunkAddress address, CacheTime expiry) {

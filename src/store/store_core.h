@@ -202,9 +202,14 @@ class StoreCore {
   // The same without the head, which is the caller's if this says true. `thread` null: the arena's lock may
   // be held, everything goes the lock-free way.
   bool release_parts(const Existing& existing, ThreadState* thread = nullptr);
-  // Frees the chains whose pins have gone. True if there were any.
-  bool free_limbo(ThreadState& thread);
-  void free_parts(ThreadState* thread, ChunkAddress first);
+  // Frees those of the chains in limbo whose pins have gone. Looks at a bounded number, and goes on where the
+  // last step of any thread has stopped.
+  struct LimboStep {
+    bool freed = false;
+    bool more = false;  // not yet looked at since somebody began at the first
+  };
+  LimboStep step_limbo(ThreadState& thread);
+  unsigned free_parts(ThreadState* thread, ChunkAddress first);  // how many
   void unpin(ChunkAddress head);
   void note_expiry(ChunkAddress address, CacheTime expiry);
   void see_time(CacheTime time) {
@@ -325,6 +330,8 @@ class StoreCore {
   Chunk allocate_elsewhere(ThreadState& thread, unsigned slab_class, Arena::Effort effort);
   Chunk allocate_anywhere(ThreadState& thread, unsigned slab_class);
   std::atomic<ChunkAddress> limbo_{kNoChunk};
+  std::atomic<ChunkAddress> limbo_left_{kNoChunk};  // of those that were taken to be looked at
+  SpinLock limbo_lock_;                             // of whoever looks at them
   SpinLock flush_lock_;
   std::uint64_t writes_at_flush_ = 0;
   EpochPurge purge_;  // under flush_lock_
