@@ -212,8 +212,11 @@ class StoreCore {
   unsigned free_parts(ThreadState* thread, ChunkAddress first);  // how many
   void unpin(ChunkAddress head);
   void note_expiry(ChunkAddress address, CacheTime expiry);
+  // Never back: a thread may have taken its time before another saw the next second, and slept since.
   void see_time(CacheTime time) {
-    if (latest_now.load(std::memory_order_relaxed) != time) latest_now.store(time, std::memory_order_relaxed);
+    CacheTime latest = latest_now.load(std::memory_order_relaxed);
+    while (latest < time && !latest_now.compare_exchange_weak(latest, time, std::memory_order_relaxed)) {
+    }
   }
   // An item was linked (+1) or unlinked (-1) by this thread; lets the index grow.
   void count_item(ThreadState& thread, int change) {

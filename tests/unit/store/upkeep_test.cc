@@ -88,4 +88,22 @@ TEST_SUITE("store upkeep") {
     CHECK(s.set("new", value) == store::StoreResult::kStored);
     CHECK(s.set("newer", value) == store::StoreResult::kNoMemory);
   }
+
+  TEST_CASE("a thread that is late by a second does not make what has expired alive for eviction") {
+    store::Options options = StoreFixture::default_options();
+    options.memory_limit_bytes = std::size_t{2} << 20;
+    StoreFixture s(options);
+    const std::string value(1000, 'v');
+    unsigned stored = 0;
+    while (s.store->stats().pages_free != 0) {
+      s.set("dead" + std::to_string(stored++), value, 0, s.now + 1);
+    }
+    ++s.now;
+    s.set("of this second", "v");
+    --s.now;
+    s.set("of the last", "v");
+    for (unsigned i = 0; i < stored / 2; ++i) s.set("new" + std::to_string(i), value);
+    CHECK(s.store->stats().reclaimed > 100);
+    CHECK(s.store->stats().evictions == 0);
+  }
 }
