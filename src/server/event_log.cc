@@ -43,7 +43,7 @@ void EventLog::record(unsigned thread, const Event& event, std::string_view text
   if (put == EventRing::Put::kFull) drop(ring, event.stream);
 }
 
-void EventLog::on_eviction(unsigned arena, const store::Eviction& eviction) {
+void EventLog::on_eviction(unsigned arena, const store::Eviction& eviction) noexcept {
   EventRing& ring = rings_[arena]->evictions;
   Event event{.stream = EventStream::kEvictions, .fetched = eviction.fetched};
   event.value_bytes = eviction.value_bytes;

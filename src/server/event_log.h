@@ -45,7 +45,7 @@ class EventLog final : public store::EvictionObserver {
   }
   // The writer `thread`, on its thread. A longer text is cut.
   void record(unsigned thread, const Event& event, std::string_view text);
-  void on_eviction(unsigned arena, const store::Eviction& eviction) override;
+  void on_eviction(unsigned arena, const store::Eviction& eviction) noexcept override;
 
   // --- Watchers come and go. Any thread; rare, so these do wait for the lock. Nobody else does.
   enum class JoinResult : std::uint8_t { kJoined, kTooMany, kNoMemory };

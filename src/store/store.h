@@ -250,7 +250,7 @@ class EvictionObserver {
   bool wants_evictions() const { return wants_evictions_.load(std::memory_order_relaxed); }
   // On whatever thread needed the memory, under the lock of arena `arena` (StoreThread::id), one call at a
   // time per arena: be short, do not wait, do not call the store.
-  virtual void on_eviction(unsigned arena, const Eviction& eviction) = 0;
+  virtual void on_eviction(unsigned arena, const Eviction& eviction) noexcept = 0;
 
  protected:
   ~EvictionObserver() = default;
