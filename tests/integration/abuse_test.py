@@ -122,6 +122,37 @@ def descriptor_limit(options):
         pressure.settle(lambda: 1 - int(control.stats()["accepting_conns"]), 0, "not accepting")
 
 
+def address_space_used(server):
+    for line in open(f"/proc/{server.process.pid}/status", encoding="ascii"):
+        if line.startswith("VmSize:"):
+            return int(line.split()[1]) << 10
+    raise process.ServerFailure("the process has no address space: is it gone?")
+
+
+@pressure.steady(suite, "out of address space: who needs memory loses the connection, the server goes on and serves all afterwards")
+def address_space_limit(options):
+    with process.Server(options, ["-t", "2", "-c", "2000"]) as server:
+        if server.is_sanitized():
+            raise tap.Skip("the sanitizer's allocator ends the process")
+        with server.connect() as connection:
+            assert connection.set("page", b"v" * 3000) == "STORED"
+        unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_AS)
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (address_space_used(server), unlimited[1]))
+        greedy = []
+        for _ in range(400):
+            try:
+                greedy.append(server.connect())
+                greedy[-1].send(b"get page\r\n" * 2000)
+            except OSError:  # it has been cut off already
+                pass
+        time.sleep(0.5)
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, unlimited)
+        assert number(server, "response_obj_oom") > 0, "there was memory for all of them"
+        for connection in greedy:
+            connection.close()
+        pressure.alive(server)
+
+
 def chatter(port, request, seconds):
     """Writes requests without end and reads whatever comes, as fast as it can."""
     connection = socket.create_connection(("127.0.0.1", port))
