@@ -19,14 +19,15 @@ namespace {
 constexpr unsigned kCpusMax = 8192;
 
 struct CpuMask {
-  CpuMask() : set(CPU_ALLOC(kCpusMax)), bytes(CPU_ALLOC_SIZE(kCpusMax)) { CPU_ZERO_S(bytes, set); }
-  ~CpuMask() { CPU_FREE(set); }
+  CpuMask() { CPU_ZERO_S(bytes, set); }
   CpuMask(const CpuMask&) = delete;
   CpuMask& operator=(const CpuMask&) = delete;
 
-  cpu_set_t* set;
-  std::size_t bytes;
+  cpu_set_t sets[kCpusMax / CPU_SETSIZE];
+  cpu_set_t* set = sets;
+  static constexpr std::size_t bytes = sizeof sets;
 };
+static_assert(kCpusMax % CPU_SETSIZE == 0);
 
 // Node numbers are far below; what lists name above is no list.
 constexpr unsigned kListedMax = 65535;
