@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <new>
@@ -186,11 +187,16 @@ class Process {
     server_->stop();
     // The threads end by themselves within the deadline; this one keeps listening for a second signal
     // meanwhile.
-    std::thread joiner([this] {
-      server_->join();
-      joined_.store(true);
-      signals_->request_stop();
-    });
+    std::thread joiner;
+    try {
+      joiner = std::thread([this] {
+        server_->join();
+        joined_.store(true);
+        signals_->request_stop();
+      });
+    } catch (const std::exception&) {
+      return server_->join();  // no thread is to be had: a second signal is not heard
+    }
     while (!joined_.load()) {
       if (signals_->wait() == SignalEvent::kStopFast && !joined_.load()) end_now();
     }

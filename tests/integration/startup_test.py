@@ -4,6 +4,7 @@ import argparse
 import os
 import pathlib
 import pwd
+import resource
 import shlex
 import signal
 import socket
@@ -371,6 +372,17 @@ def no_threads(options):
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o777)
         refusal(options, process.privileges() + ["-s", f"{directory}/socket"], "cannot start a thread", "-t")
+
+
+@suite.test("a stop where no further thread can be had is an orderly one")
+def stop_without_thread(options):
+    with process.Server(options) as server, server.connect() as connection:
+        if server.is_sanitized():
+            raise tap.Skip("the sanitizer needs terabytes")
+        assert connection.set("k", b"v") == "STORED"
+        unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_AS)
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (1 << 20, unlimited[1]))
+        server.stop()
 
 
 @suite.test("-u drops root before serving")
