@@ -2,9 +2,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <variant>
 
+#include "base/address_space.h"
 #include "config/command_line.h"
+#include "server/daemon.h"
 #include "server/run.h"
 
 using namespace ringcached;
@@ -18,9 +21,7 @@ int flushed(int exit_code) {
   return 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int decide(int argc, char** argv) {
   const config::ParseOutcome outcome = config::parse_command_line(argc, argv);
   if (const auto* print = std::get_if<config::Print>(&outcome)) {
     std::fputs(print->text.c_str(), stdout);
@@ -32,4 +33,15 @@ int main(int argc, char** argv) {
   }
   const auto& run = std::get<config::Run>(outcome);
   return run.show_features ? flushed(server::print_features(run.config)) : server::run(run, argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return decide(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "ringcached: %s\n", lack_of_memory().c_str());
+    return server::exit_code_of({StatusCode::kOutOfMemory, {}});
+  }
 }

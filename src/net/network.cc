@@ -20,6 +20,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/address_space.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/node_memory.h"
@@ -98,10 +99,13 @@ class StartGate {
   Status status_;
 };
 
-// Only while starting may the lack of memory be the end. The word for it needs none.
+// Only while starting may the lack of memory be the end. The word for it needs none. Heaps give a thread
+// memory of its own when it first asks: one that can have none would fail with its first client, so it asks
+// here.
 template <typename Step>
 auto with_memory_to_start(Step step) -> decltype(step()) {
   try {
+    ::operator delete(::operator new(1));
     return step();
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kOutOfMemory, "out of memory");
@@ -125,7 +129,8 @@ Status start_thread(std::vector<std::thread>& threads, Run run) {
   } catch (const std::system_error& error) {
     return {StatusCode::kUnavailable, "cannot start a thread: " + error.code().message() +
                                           "; raise the limit (ulimit -u, LimitNPROC=, TasksMax=), or use "
-                                          "fewer workers (-t, threads.workers)"};
+                                          "fewer workers (-t, threads.workers)" +
+                                          address_space_remedy()};
   }
   return {};
 }

@@ -17,6 +17,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/address_space.h"
 #include "base/log.h"
 #include "config/settings.h"
 #include "net/kernel_features.h"
@@ -81,12 +82,13 @@ class Process {
     return exit_code;
   }
 
-  // The word for the lack of it needs none.
   Status start_with_memory() {
     try {
-      return start();
+      Status status = start();
+      if (status.code() != StatusCode::kOutOfMemory) return status;
+      return {StatusCode::kOutOfMemory, status.message() + address_space_remedy()};
     } catch (const std::bad_alloc&) {
-      return {StatusCode::kOutOfMemory, "out of memory"};
+      return {StatusCode::kOutOfMemory, lack_of_memory()};
     }
   }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/address_space.h"
 #include "base/clock.h"
 #include "base/topology.h"
 #include "protocol/reply.h"
@@ -56,10 +57,12 @@ store::LargePages large_pages(const config::MemoryConfig& memory) {
 store::Options store_options(const config::Config& config, const NodePlacement& placement, unsigned threads) {
   store::Options options;
   options.memory_limit_bytes = config.memory.limit_bytes;
-  // cache_memlimit may go up to all there is. Reserving costs address space only.
+  // cache_memlimit may go up to all there is. Reserving costs address space only; where that is limited, the
+  // greater part of it is left to everything else, for the index takes its share as well.
   const auto physical =
       static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  options.memory_reserve_bytes = std::max<std::size_t>(physical, 4 * options.memory_limit_bytes);
+  options.memory_reserve_bytes =
+      std::min(std::max<std::size_t>(physical, 4 * options.memory_limit_bytes), address_space_limit() / 4);
   options.item_bytes_max = config.memory.item_size_max_bytes;
   options.threads = threads;
   options.evict = config.store.evictions_enabled;

@@ -57,9 +57,12 @@ Result<std::unique_ptr<HashIndex>> HashIndex::create(const HashIndexOptions& opt
   index->buckets_ = reserve_buckets<Bucket>(index->buckets_max_, options.large_pages);
   index->overflow_ = reserve_buckets<OverflowBucket>(index->overflow_max_, options.large_pages);
   if (index->buckets_ == nullptr || index->overflow_ == nullptr) {
-    return Status(StatusCode::kOutOfMemory, "cannot reserve address space for the index (" +
-                                                std::string(std::strerror(errno)) +
-                                                "): lower -m or raise ulimit -v");
+    const int error = errno;
+    const std::size_t bytes =
+        index->buckets_max_ * sizeof(Bucket) + index->overflow_max_ * sizeof(OverflowBucket);
+    return Status(StatusCode::kOutOfMemory,
+                  "cannot reserve " + std::to_string(bytes >> 20) +
+                      " MiB of address space for the index: " + std::strerror(error));
   }
   // The whole of both ranges before anything is touched: what they grow into later is spread, too.
   if (options.nodes.size() > 1) {

@@ -374,6 +374,34 @@ def no_threads(options):
         refusal(options, process.privileges() + ["-s", f"{directory}/socket"], "cannot start a thread", "-t")
 
 
+def limited_to(options, mib):
+    """Those of a server that may map so much address space."""
+    command = ["sh", "-c", f'ulimit -S -v {mib << 10} && exec "$@"', "sh", *process.command_of(options)]
+    return argparse.Namespace(**{**vars(options), "server": shlex.join(command), "server_flags": ""})
+
+
+@suite.test("a limited address space: too little is one line with cause and remedy, no crash; the server makes do with little")
+def address_space(options):
+    with process.Server(options) as server:
+        if server.is_sanitized():
+            raise tap.Skip("the sanitizer needs terabytes")
+    served = []
+    for mib in (60, 80, 100, 125, 150, 200, 250, 300, 500, 1000, 10_000):
+        limited = limited_to(options, mib)
+        with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o777)
+            try:
+                with process.Server(limited, ["-t", "2"]) as server, server.connect() as connection:
+                    assert connection.set("k", b"v" * 10_000) == "STORED"
+                    assert connection.get("k") == b"v" * 10_000
+                    served.append(mib)
+            except process.ServerFailure:
+                refusal(limited, process.privileges() + ["-t", "2", "-s", f"{directory}/socket"],
+                        f"limited to {mib} MiB", "ulimit -v", "-m")
+    assert {300, 500, 1000, 10_000} <= set(served), served
+    print(f"# served with {served} MiB")
+
+
 @suite.test("a stop where no further thread can be had is an orderly one")
 def stop_without_thread(options):
     with process.Server(options) as server, server.connect() as connection:
