@@ -133,6 +133,7 @@ struct Arena::Impl {
   void step_page(Leaving& to_pool);
   PageId page_at_once(Effort effort);
   void want_reserve();
+  static std::size_t reserve_of(std::size_t held);  // by an arena of so many pages
   std::size_t reserve_size() const;
   std::size_t reserve_kept() const;
   bool wants_free_page() const;

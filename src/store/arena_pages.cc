@@ -14,8 +14,8 @@ constexpr unsigned kVictimClasses = 3;
 constexpr unsigned kVictimPages = 4;
 // Items of a page that is emptied are asked for so many at a time: their buckets lie anywhere in the index.
 constexpr std::uint32_t kEmptyingBatch = 32;
-// One page of so many is kept in reserve.
-constexpr std::size_t kPagesPerReserved = 64;
+// One page of so many is kept in reserve, and of a few as well; of fewer it would be too much.
+constexpr std::size_t kPagesPerReserved = 64, kPagesForReserve = 32;
 // So many free pages of the pool are no page on its way from one arena to another: memory is no longer short.
 constexpr std::size_t kFreeAgain = 16;
 
@@ -217,8 +217,13 @@ void Arena::Impl::step_page(Leaving& to_pool) {
   reserve_not_before = gained_bytes.load(std::memory_order_relaxed) + kPageBytes;
 }
 
+std::size_t Arena::Impl::reserve_of(std::size_t held) {
+  if (held < kPagesForReserve) return 0;
+  return std::clamp(held / kPagesPerReserved, std::size_t{1}, kReserveMax);
+}
+
 std::size_t Arena::Impl::reserve_size() const {
-  return std::min((page_count + reserve_count) / kPagesPerReserved, kReserveMax);
+  return reserve_of(page_count + reserve_count);
 }
 
 // What others do not get, so that a class of this arena that needs a page at once finds one.
@@ -230,8 +235,8 @@ std::size_t Arena::Impl::reserve_kept() const {
 // reserve. The free ones, too, are counted as those of arenas.
 bool Arena::Impl::wants_free_page() const {
   const std::size_t free = pool.pages_free();
-  if (!options.evict || free > kFreeAgain || reserve_count == kReserveMax) return false;
-  return reserve_count < (page_count + reserve_count + free) / kPagesPerReserved;
+  if (!options.evict || free > kFreeAgain) return false;
+  return reserve_count < reserve_of(page_count + reserve_count + free);
 }
 
 void Arena::Impl::keep_in_reserve(PageId page, Leaving& to_pool) {
@@ -346,7 +351,6 @@ PageId Arena::Impl::page_at_once(Effort effort) {
   } else if (departure.lane != nullptr) {
     page = finish_leaving(items_max);
   }
-  want_reserve();
   return page != kNoPage ? page : take_page(items_max);
 }
 

@@ -114,6 +114,7 @@ Chunk Arena::Impl::allocate_under_pressure(unsigned slab_class, Effort effort, L
       leaving.add(page);
     } else if (page != kNoPage) {
       note_move(slab_class);
+      want_reserve();
     }
     // Emptying pages may also have freed chunks of this class without freeing a page.
     if (const Chunk chunk = take(slab_class)) return chunk;

@@ -135,35 +135,38 @@ TEST_SUITE("store page moves") {
   }
 
   TEST_CASE("a class that has nothing to evict finds a page in reserve") {
-    store::Options options = StoreFixture::default_options();
-    options.memory_limit_bytes = std::size_t{20} << 20;  // one page of 64 is kept
-    StoreFixture s(options);
-    // Memory that never was short: the last item has just found room.
-    const unsigned tiny = fill(s, 1, 1, "100000");
-    for (unsigned i = 1; s.store->stats().pages_free != 0 || s.store->class_stats(tiny).chunks_free != 0;
-         ++i) {
-      REQUIRE(i < 800'000);
-      REQUIRE(s.set(std::to_string(1'000'000 + i), "v") == store::StoreResult::kStored);
+    for (const std::size_t mib : {8, 20}) {  // one page of 32 is kept, and one of 64
+      CAPTURE(mib);
+      store::Options options = StoreFixture::default_options();
+      options.memory_limit_bytes = mib << 20;
+      StoreFixture s(options);
+      // Memory that never was short: the last item has just found room.
+      const unsigned tiny = fill(s, 1, 1, "100000");
+      for (unsigned i = 1; s.store->stats().pages_free != 0 || s.store->class_stats(tiny).chunks_free != 0;
+           ++i) {
+        REQUIRE(i < 800'000);
+        REQUIRE(s.set(std::to_string(1'000'000 + i), "v") == store::StoreResult::kStored);
+      }
+      REQUIRE(s.store->stats().evictions == 0);
+      const auto evicted = [&] { return s.store->stats().moved_evicted; };
+      const std::string large(kLargeBytes, 'v');
+      CHECK(s.set("large", large) == store::StoreResult::kStored);
+      CHECK(evicted() == 0);
+      CHECK(s.store->stats().evictions == 0);
+      CHECK(s.store->stats().pages_moved == 0);  // it was nobody's
+      // The next one is made ready, in steps; after a flush nothing is kept.
+      unsigned steps = 0;
+      while (s.thread->end_turn()) REQUIRE(++steps < 64);
+      CHECK(steps > 2);  // of 512 chunks
+      const std::uint64_t ready = evicted();
+      CHECK(ready > 0);
+      CHECK(s.set("huge", std::string(kLargeBytes * 3, 'v')) == store::StoreResult::kStored);
+      CHECK(evicted() == ready);
+      s.store->flush(*s.thread);
+      s.maintain_all();
+      s.maintain_all();
+      CHECK(s.store->stats().page_bytes_used <= 4 * store::kPageBytes);
     }
-    REQUIRE(s.store->stats().evictions == 0);
-    const auto evicted = [&] { return s.store->stats().moved_evicted; };
-    const std::string large(kLargeBytes, 'v');
-    CHECK(s.set("large", large) == store::StoreResult::kStored);
-    CHECK(evicted() == 0);
-    CHECK(s.store->stats().evictions == 0);
-    CHECK(s.store->stats().pages_moved == 0);  // it was nobody's
-    // The next one is made ready, in steps; after a flush nothing is kept.
-    unsigned steps = 0;
-    while (s.thread->end_turn()) REQUIRE(++steps < 64);
-    CHECK(steps > 2);  // of 512 chunks
-    const std::uint64_t ready = evicted();
-    CHECK(ready > 0);
-    CHECK(s.set("huge", std::string(kLargeBytes * 3, 'v')) == store::StoreResult::kStored);
-    CHECK(evicted() == ready);
-    s.store->flush(*s.thread);
-    s.maintain_all();
-    s.maintain_all();
-    CHECK(s.store->stats().page_bytes_used <= 4 * store::kPageBytes);
   }
 
   TEST_CASE("without eviction no page with items moves") {
