@@ -121,6 +121,12 @@ These need a state to be seen, so no stream of commands compares them:
 | `libevent` | `io_uring` or `epoll` | what serves, there being no libevent |
 | `version` | `1.6.45-ringcached-` and the release | clients that choose by the number find memcached's first |
 
+## UDP
+
+| what | ringcached | memcached 1.6.45 |
+|---|---|---|
+| `flush_all` while flushes, with stores between them, follow one another faster than memory can be gone over (from 16 on that upkeep has not caught up with) | neither done nor answered, as if the datagram had been lost, and counted in `udp_replies_dropped`; over a connection it waits for its turn | done at once |
+
 ## Starting and stopping
 
 | what | ringcached | memcached 1.6.45 |

@@ -136,6 +136,38 @@ TEST_SUITE("datagram_service") {
     CHECK(bench.ask("get b\r\n") == Messages{"END\r\n"});
   }
 
+  TEST_CASE("a flush that cannot be done in a moment is lost as a whole: not answered, and not done") {
+    struct Row {
+      std::string flush;
+      bool answered;
+    };
+    const Row rows[] = {{"flush_all\r\n", true},
+                        {"flush_all noreply\r\n", false},
+                        {encode({.opcode = 0x08}), true},
+                        {encode({.opcode = 0x18}), false}};
+    for (const Row& row : rows) {
+      CAPTURE(row.flush);
+      Bench bench;
+      unsigned lost = 0;
+      for (unsigned i = 0; i < 100; ++i) {
+        REQUIRE(bench.ask("set a 0 0 1\r\nx\r\n") == Messages{"STORED\r\n"});
+        const bool answered = !bench.ask(row.flush).empty();
+        const bool dropped = bench.dropped != 0;
+        CHECK(bench.whole);
+        CHECK(answered == (row.answered && !dropped));
+        CHECK(bench.ask("get a\r\n") == Messages{dropped ? "VALUE a 0 1\r\nx\r\nEND\r\n" : "END\r\n"});
+        lost += dropped ? 1 : 0;
+      }
+      CHECK(lost > 50);
+      // Upkeep catches up, and the next one is done.
+      while (bench.harness.worker().thread.maintain(bench.harness.worker().now(), 10000)) {
+      }
+      CHECK(bench.ask(row.flush).empty() != row.answered);
+      CHECK(bench.dropped == 0);
+      CHECK(bench.ask("get a\r\n") == Messages{"END\r\n"});
+    }
+  }
+
   TEST_CASE("a source that is not trusted gets at most what it sent") {
     Bench bench({"127.0.0.0/8", "fd00::/8"});
     bench.ask("set a 0 0 1\r\nx\r\n");
