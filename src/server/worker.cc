@@ -1,5 +1,7 @@
 #include "server/worker.h"
 
+#include <new>
+
 #include "server/admin.h"
 #include "server/datagram_service.h"
 #include "server/lookahead.h"
@@ -24,8 +26,11 @@ std::unique_ptr<DatagramHandler> Worker::make_datagram_handler() {
 }
 
 void Worker::on_close(Connection& connection, CloseReason reason) {
-  trace_close(*context_, connection);
-  report_close(*context_, connection, reason);
+  try {
+    trace_close(*context_, connection);
+    report_close(*context_, connection, reason);
+  } catch (const std::bad_alloc&) {  // nobody is told, but the connection is closed all the same
+  }
 }
 
 void Worker::on_lookahead_end() {

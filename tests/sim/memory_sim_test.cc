@@ -76,7 +76,7 @@ std::vector<std::string> scripts() {
   std::string dump = set_of("a", 100) + set_of("b", 100) + "lru_crawler metadump all\r\nmn\r\n";
   std::string many;
   for (unsigned i = 0; i < 40; ++i) many += set_of("k" + std::to_string(i), i * 7 % 900);
-  return {texts, dump, "watch mutations\r\n", many + "mn\r\n",
+  return {texts, dump, "watch mutations connevents\r\n", many + "mn\r\n",
           std::string("\x80\x0a", 2) + std::string(22, '\0')};
 }
 
