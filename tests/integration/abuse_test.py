@@ -139,10 +139,10 @@ def address_space_limit(options):
         unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_AS)
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, (address_space_used(server), unlimited[1]))
         greedy = []
-        for _ in range(400):
+        for _ in range(200):
             try:
                 greedy.append(server.connect())
-                greedy[-1].send(b"get page\r\n" * 2000)
+                greedy[-1].send(b"get" + b" key" * (MIB // 2))  # a line that does not end is kept on the heap
             except OSError:  # it has been cut off already
                 pass
         time.sleep(0.5)
