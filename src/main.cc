@@ -7,6 +7,7 @@
 
 #include "base/address_space.h"
 #include "config/command_line.h"
+#include "server/check.h"
 #include "server/daemon.h"
 #include "server/run.h"
 
@@ -32,6 +33,7 @@ int decide(int argc, char** argv) {
     return error->exit_code;
   }
   const auto& run = std::get<config::Run>(outcome);
+  if (run.check_only) return flushed(server::check(run));
   return run.show_features ? flushed(server::print_features(run.config)) : server::run(run, argc, argv);
 }
 

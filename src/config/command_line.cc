@@ -139,8 +139,7 @@ ParseOutcome parse_command_line(int argc, const char* const* argv, std::string_v
     return Error{failure->text + "\n", arguments.check_config ? 1 : failure->exit_code};
   }
   if (arguments.print_config) return Print{config_text(draft.config)};
-  if (arguments.check_config) return Print{"the configuration is correct\n"};
-  return Run{std::move(draft.config), draft.notices(), arguments.features};
+  return Run{std::move(draft.config), draft.notices(), arguments.features, arguments.check_config};
 }
 
 }  // namespace ringcached::config

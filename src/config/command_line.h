@@ -15,6 +15,7 @@ struct Run {
   Config config;
   std::vector<std::string> notices;  // one line each for stderr: options accepted that mean nothing here
   bool show_features = false;        // --features: print what the kernel offers instead of serving, exit 0
+  bool check_only = false;  // --check-config: look at the files that it names instead of serving, exit 0 or 1
 };
 
 // Print to stdout and exit 0.

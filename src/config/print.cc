@@ -168,7 +168,8 @@ std::string help_text() {
       help_entry("    --config=<file>",
                  "read settings from a TOML file; the command line wins. Every setting has its place there, "
                  "and flags that turn something on or off have an opposite (--no-daemon, --enable-cas)");
-  text += help_entry("    --check-config", "check command line and file, and exit: 0 if correct, 1 if not");
+  text += help_entry("    --check-config",
+                     "check command line, file and the files they name, and exit: 0 if correct, 1 if not");
   text += help_entry("    --print-config", "print the settings in effect as a configuration file, and exit");
   text += help_entry("    --print-default-config",
                      "print a commented example of the configuration file, and exit");

@@ -1,6 +1,7 @@
 #include "net/listener.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -252,16 +254,31 @@ int probe_unix(const sockaddr_un& address) {
   return error;
 }
 
+Status check_length(const ListenAddress& asked) {
+  constexpr std::size_t kRoom = sizeof sockaddr_un::sun_path;
+  if (!asked.path.empty() && asked.path.size() < kRoom) return {};
+  return {StatusCode::kInvalidArgument, "cannot listen on unix:" + asked.path + ": the path must have 1 to " +
+                                            std::to_string(kRoom - 1) + " bytes"};
+}
+
+// Whether a socket file is there; anything else in the way is an error.
+Result<bool> find_socket(const ListenAddress& asked) {
+  struct stat file {};
+  if (lstat(asked.path.c_str(), &file) != 0) {
+    if (errno == ENOENT) return false;
+    return unix_error(asked, "stat", errno);
+  }
+  if (S_ISSOCK(file.st_mode)) return true;
+  return Status(StatusCode::kUnavailable,
+                "cannot listen on unix:" + asked.path +
+                    ": a file that is not a socket is there; remove it or choose another path");
+}
+
 // Removes a socket file nobody answers on; anything else in the way is an error.
 Status clear_path(const ListenAddress& asked, const sockaddr_un& address) {
-  struct stat file {};
-  if (lstat(asked.path.c_str(), &file) != 0)
-    return errno == ENOENT ? Status() : unix_error(asked, "stat", errno);
-  if (!S_ISSOCK(file.st_mode)) {
-    return {StatusCode::kUnavailable,
-            "cannot listen on unix:" + asked.path +
-                ": a file that is not a socket is there; remove it or choose another path"};
-  }
+  const Result<bool> found = find_socket(asked);
+  if (!found) return found.status();
+  if (!found.value()) return {};
   int error = probe_unix(address);
   for (TakenPatience patience; (error == 0 || error == EAGAIN) && patience.again();)
     error = probe_unix(address);
@@ -275,15 +292,12 @@ Status clear_path(const ListenAddress& asked, const sockaddr_un& address) {
 }  // namespace
 
 Result<Listener> listen_unix(const ListenAddress& asked, int backlog) {
+  Status status = check_length(asked);
+  if (!status) return status;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (asked.path.empty() || asked.path.size() >= sizeof address.sun_path) {
-    return Status(StatusCode::kInvalidArgument, "cannot listen on unix:" + asked.path +
-                                                    ": the path must have 1 to " +
-                                                    std::to_string(sizeof address.sun_path - 1) + " bytes");
-  }
   std::memcpy(address.sun_path, asked.path.data(), asked.path.size());
-  Status status = clear_path(asked, address);
+  status = clear_path(asked, address);
   if (!status) return status;
   const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return unix_error(asked, "socket", errno);
@@ -302,6 +316,17 @@ Result<Listener> listen_unix(const ListenAddress& asked, int backlog) {
   if (chmod(asked.path.c_str(), asked.unix_mode) != 0) return unix_error(asked, "chmod", errno);
   if (::listen(descriptor, backlog) != 0) return unix_error(asked, "listen", errno);
   return listener;
+}
+
+Status check_unix_path(const ListenAddress& asked) {
+  Status status = check_length(asked);
+  if (!status) return status;
+  const Result<bool> found = find_socket(asked);
+  if (!found) return found.status();
+  const std::string directory = std::filesystem::path(asked.path).parent_path().string();
+  if (faccessat(AT_FDCWD, directory.empty() ? "." : directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0)
+    return {};
+  return unix_error(asked, "bind", errno);
 }
 
 Listener::Listener(Listener&& other) noexcept

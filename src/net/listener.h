@@ -48,6 +48,10 @@ struct StreamOptions {
 Result<std::vector<Listener>> open_listeners(const std::vector<ListenAddress>& addresses,
                                              const StreamOptions& options);
 
+// Whether a socket file could be made at the path of `address`, without making it: refused with the words of
+// open_listeners(). A server that listens there is no fault, it may be the one that is to be replaced.
+Status check_unix_path(const ListenAddress& address);
+
 // Opens all UDP ones, `workers` sockets for each address, in this order: those of the first address, one for
 // each worker, then those of the next. The kernel spreads the datagrams over the sockets of an address by
 // their source, so one client's reach one worker. Another server on the address is found, although the

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -74,13 +75,16 @@ bool runs_same_program(pid_t process) {
   return !theirs.empty() && theirs == read_small("/proc/self/comm", 64);
 }
 
+// `what` names the setting.
+Status unwritable(const std::string& what, const std::string& path, const char* step, int error) {
+  return unavailable(what + " " + escaped(path, 300) + ": cannot " + step + ": " + cause(error) +
+                     "; name a file in a directory this user may write to");
+}
+
 // Writes `text` under a name beside `path` and renames it. `what` begins the error.
 Status replace_file(const std::string& path, const std::string& text, const std::string& what) {
   const std::string beside = path + ".tmp";
-  const auto fail = [&](const char* step, int error) {
-    return unavailable(what + " " + escaped(path, 300) + ": cannot " + step + ": " + cause(error) +
-                       "; name a file in a directory this user may write to");
-  };
+  const auto fail = [&](const char* step, int error) { return unwritable(what, path, step, error); };
   // A left-over is removed first, and a link is not followed: the directory may be one that others write to.
   ::unlink(beside.c_str());
   const int descriptor = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -194,6 +198,16 @@ Result<PidFile> PidFile::create(const std::string& path) {
   }
   if (Status status = replace_file(path, std::to_string(::getpid()) + "\n", "-P"); !status) return status;
   return PidFile(path);
+}
+
+Status PidFile::check(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    return unwritable("-P", path, "rename it into place", EISDIR);
+  const std::string directory = std::filesystem::path(path).parent_path().string();
+  if (::faccessat(AT_FDCWD, directory.empty() ? "." : directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0)
+    return {};
+  return unwritable("-P", path, "create it", errno);
 }
 
 void PidFile::remove() {

@@ -58,6 +58,8 @@ class PidFile {
  public:
   // Refuses when the file names a living process of the same program; a left-over file is replaced.
   static Result<PidFile> create(const std::string& path);
+  // Whether create() could write there, without writing. A running process that owns it is no fault.
+  static Status check(const std::string& path);
 
   PidFile(PidFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   PidFile& operator=(PidFile&&) = delete;

@@ -254,15 +254,39 @@ def refused_files(options):
     with Files() as write:
         for text, part in cases:
             path = write("users", text)
-            status, _, errors = process.run_to_end(options, process.privileges() + port + ["-Y", path])
-            assert status == 1 and len(errors.splitlines()) == 1, (status, errors)
+            errors = refused_twice(options, port + ["-Y", path])
             assert f"Authfile [{path}] has" in errors and part in errors, errors
             if "more" not in part:
                 assert "has a malformed entry. Should be 'user:password'" in errors, errors
-        status, _, errors = process.run_to_end(options, process.privileges() + port + ["-Y", path + ".none"])
-        assert status == 1 and f"Could not open authfile [{path}.none] for reading" in errors, (status, errors)
-        status, _, errors = process.run_to_end(options, process.privileges() + port + ["-S", "--sasl-file", "/none"])
-        assert status == 1 and "Could not open authfile [/none] for reading" in errors, (status, errors)
+        errors = refused_twice(options, port + ["-Y", path + ".none"])
+        assert f"Could not open authfile [{path}.none] for reading" in errors, errors
+        errors = refused_twice(options, port + ["-S", "--sasl-file", "/none"])
+        assert "Could not open authfile [/none] for reading" in errors, errors
+
+
+def refused_twice(options, flags):
+    """What a start says of `flags`; --check-config must say the same."""
+    flags = process.privileges() + flags
+    status, output, errors = process.run_to_end(options, flags)
+    assert (status, output) == (1, "") and len(errors.splitlines()) == 1, (status, output, errors)
+    checked = process.run_to_end(options, flags + ["--check-config"])
+    assert checked == (1, "", errors), (checked, errors)
+    return errors
+
+
+@suite.test("--check-config reads the password files: good ones, and lines that a start passes over")
+def checked_files(options):
+    correct = "the configuration is correct\n"
+    with Files() as write:
+        users, pwdb = write("users", "bob:secret\n"), write("pwdb", f"bob@{HOST}:secret\nbob:secret\n")
+        assert process.run_to_end(options, ["-Y", users, "--check-config"]) == (0, correct, "")
+        status, output, errors = process.run_to_end(options, ["-S", "--sasl-file", pwdb, "--check-config"])
+        assert (status, output) == (0, correct) and "pwdb:2: ignored" in errors, (status, output, errors)
+        config = write("ringcached.conf", f"[auth]\nfile = \"{users}\"\n")
+        assert process.run_to_end(options, ["--config", config, "--check-config"]) == (0, correct, "")
+        write("users", "bob:secret\nann\n")
+        status, output, errors = process.run_to_end(options, ["--config", config, "--check-config"])
+        assert (status, output) == (1, "") and "users:2: no colon" in errors, (status, output, errors)
 
 
 @suite.test("a relative path survives -d and is read again")

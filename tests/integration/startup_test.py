@@ -145,6 +145,35 @@ def pidfile_unwritable(options):
             "/dev/null/x/pid")
 
 
+@suite.test("--check-config looks where socket and pid file are to be, and leaves files and servers alone")
+def checked_paths(options):
+    def check(*flags):
+        return process.run_to_end(options, [*flags, "--check-config"])
+
+    correct = (0, "the configuration is correct\n", "")
+    with tempfile.TemporaryDirectory() as directory:
+        occupied = pathlib.Path(directory) / "occupied"
+        occupied.write_text("a file", encoding="utf-8")
+        for flags, part in ((["-s", str(occupied)], "not a socket"), (["-s", f"{directory}/none/socket"], "does not exist"),
+                            (["-P", f"{directory}/none/pid"], "directory this user may write to"),
+                            (["-P", directory], "Is a directory"), (["-d", "-P", "no-such-directory/pid"], "No such file")):
+            status, output, errors = check(*flags)
+            assert (status, output) == (1, "") and len(errors.splitlines()) == 1, (flags, status, output, errors)
+            assert part in errors and flags[-1] in errors, (flags, errors)
+        assert check("-s", f"{directory}/socket", "-P", f"{directory}/pid") == correct
+        assert os.listdir(directory) == ["occupied"], os.listdir(directory)
+        if os.geteuid() == 0:
+            status, _, errors = check("-u", "no-such-user-here")
+            assert status == 1 and "no-such-user-here" in errors, (status, errors)
+            # The pid file is written by the user, not by root.
+            os.chmod(directory, 0o755)
+            assert check("-u", "nobody", "-P", f"{directory}/pid")[0] == 1
+    with process.Server(options, unix=True) as server:
+        assert check("-s", server.unix_path) == correct
+        with server.connect() as connection:
+            assert connection.request("version").startswith("VERSION")
+
+
 @suite.test("a refused start leaves no socket, no pidfile, no listener")
 def nothing_half_started(options):
     with tempfile.TemporaryDirectory() as directory, socket.socket() as taken:

@@ -194,6 +194,30 @@ TEST_SUITE("listener") {
     CHECK(nowhere.status().message().find("directory does not exist") != std::string::npos);
   }
 
+  TEST_CASE("check_unix_path refuses what would be refused, makes nothing, and lets a server be") {
+    const Directory directory;
+    const std::string path = directory.path + "/socket";
+    CHECK(check_unix_path(unix_at(path)).is_ok());
+    CHECK(std::filesystem::is_empty(directory.path));
+    {
+      const auto owner = open_listeners({unix_at(path)}, 16);
+      REQUIRE(owner.is_ok());
+      CHECK(check_unix_path(unix_at(path)).is_ok());
+      CHECK(std::filesystem::exists(path));
+    }
+    leave_stale_socket(path);
+    CHECK(check_unix_path(unix_at(path)).is_ok());
+    CHECK(std::filesystem::exists(path));
+    std::ofstream(directory.path + "/file") << "precious";
+    for (const std::string& bad :
+         {std::string(), "/" + std::string(200, 'x'), directory.path + "/none/socket",
+          directory.path + "/file", directory.path + "/file/socket"}) {
+      INFO(bad);
+      CHECK(check_unix_path(unix_at(bad)).message() == open_listeners({unix_at(bad)}, 16).status().message());
+      CHECK_FALSE(check_unix_path(unix_at(bad)).is_ok());
+    }
+  }
+
   TEST_CASE("a socket file that was replaced by another one is left alone") {
     const Directory directory;
     const std::string path = directory.path + "/socket";

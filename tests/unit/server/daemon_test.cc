@@ -244,7 +244,10 @@ TEST_SUITE("pid_file") {
 
   TEST_CASE("a failure names the file, the cause and the remedy, and leaves nothing") {
     const TemporaryDirectory directory;
+    CHECK(PidFile::check(directory.path("a.pid")).is_ok());
+    CHECK(std::filesystem::is_empty(directory.path("")));
     const Status missing = PidFile::create(directory.path("none/a.pid")).status();
+    CHECK(PidFile::check(directory.path("none/a.pid")).message() == missing.message());
     CHECK(missing.message() ==
           "-P " + directory.path("none/a.pid") +
               ": cannot create it: No such file or directory; name a file in a directory this "
@@ -252,6 +255,7 @@ TEST_SUITE("pid_file") {
     std::filesystem::create_directory(directory.path("b.pid"));
     const Status taken = PidFile::create(directory.path("b.pid")).status();
     CHECK(contains(taken.message(), "cannot rename it into place: Is a directory"));
+    CHECK(PidFile::check(directory.path("b.pid")).message() == taken.message());
     CHECK_FALSE(std::filesystem::exists(directory.path("b.pid.tmp")));
   }
 }
