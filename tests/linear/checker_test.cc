@@ -54,95 +54,85 @@ constexpr Outcome kDone = Outcome::kDone, kMiss = Outcome::kNotFound, kExists = 
                   kNotStored = Outcome::kNotStored, kRefused = Outcome::kRefused,
                   kUnknown = Outcome::kUnknown;
 
+enum class Verdict : std::uint8_t {
+  kFine,           // linearizable as it is
+  kFineVanishing,  // only if items may vanish
+  kWrong,
+};
+constexpr Verdict kFine = Verdict::kFine, kFineVanishing = Verdict::kFineVanishing, kWrong = Verdict::kWrong;
+
+template <typename Row>
 struct Case {
   const char* name;
-  bool strict;     // linearizable as it is
-  bool vanishing;  // and if items may vanish
-  std::vector<Line> lines;
+  Verdict verdict;
+  std::vector<Row> lines;
 };
 
-const std::vector<Case> kCases = {
-    {"nothing happened", true, true, {}},
+const std::vector<Case<Line>> kCases = {
+    {"nothing happened", kFine, {}},
     {"one after the other",
-     true,
-     true,
+     kFine,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 4, kGet, "", kDone, "a"},
       {1, 5, 6, kDelete, ""},
       {1, 7, 8, kGet, "", kMiss}}},
     {"a read during a write sees the old value or the new one",
-     true,
-     true,
+     kFine,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 9, kSet, "b"},
       {2, 4, 5, kGet, "", kDone, "a"},
       {2, 6, 7, kGet, "", kDone, "b"}}},
     {"new, then old again, by one reader",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 9, kSet, "b"},
       {2, 4, 5, kGet, "", kDone, "b"},
       {2, 6, 7, kGet, "", kDone, "a"}}},
     {"new, then old again, by two readers",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 9, kSet, "b"},
       {2, 4, 5, kGet, "", kDone, "b"},
       {3, 6, 7, kGet, "", kDone, "a"}}},
     {"readers that overlap may see them in either order",
-     true,
-     true,
+     kFine,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 9, kSet, "b"},
       {2, 4, 7, kGet, "", kDone, "b"},
       {3, 5, 6, kGet, "", kDone, "a"}}},
-    {"stale read",
-     false,
-     false,
-     {{1, 1, 2, kSet, "a"}, {1, 3, 4, kSet, "b"}, {2, 5, 6, kGet, "", kDone, "a"}}},
-    {"a value that nobody wrote", false, false, {{1, 1, 2, kSet, "a"}, {2, 3, 4, kGet, "", kDone, "x"}}},
-    {"a read before the write it sees",
-     false,
-     false,
-     {{2, 1, 2, kGet, "", kDone, "a"}, {1, 3, 4, kSet, "a"}}},
-    {"a miss of what is there", false, true, {{1, 1, 2, kSet, "a"}, {2, 3, 4, kGet, "", kMiss}}},
+    {"stale read", kWrong, {{1, 1, 2, kSet, "a"}, {1, 3, 4, kSet, "b"}, {2, 5, 6, kGet, "", kDone, "a"}}},
+    {"a value that nobody wrote", kWrong, {{1, 1, 2, kSet, "a"}, {2, 3, 4, kGet, "", kDone, "x"}}},
+    {"a read before the write it sees", kWrong, {{2, 1, 2, kGet, "", kDone, "a"}, {1, 3, 4, kSet, "a"}}},
+    {"a miss of what is there", kFineVanishing, {{1, 1, 2, kSet, "a"}, {2, 3, 4, kGet, "", kMiss}}},
     {"a vanished value comes back",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"}, {2, 3, 4, kGet, "", kMiss}, {2, 5, 6, kGet, "", kDone, "a"}}},
     {"a deleted value comes back",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"}, {1, 3, 4, kDelete, ""}, {2, 5, 6, kGet, "", kDone, "a"}}},
     {"an older value comes back when the newer vanishes",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 4, kSet, "b"},
       {2, 5, 6, kGet, "", kDone, "b"},
       {2, 7, 8, kGet, "", kMiss},
       {2, 9, 10, kGet, "", kDone, "a"}}},
     {"lost update: two appends, one survives",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a;"},
       {1, 3, 6, kAppend, "b;"},
       {2, 4, 7, kAppend, "c;"},
       {1, 8, 9, kGet, "", kDone, "a;c;"}}},
     {"two appends, either order",
-     true,
-     true,
+     kFine,
      {{1, 1, 2, kSet, "a;"},
       {1, 3, 6, kAppend, "b;"},
       {2, 4, 7, kAppend, "c;"},
       {1, 8, 9, kGet, "", kDone, "a;c;b;"}}},
-    {"of two adds both succeed", false, true, {{1, 1, 4, kAdd, "a"}, {2, 2, 3, kAdd, "b"}}},
-    {"of two adds one succeeds", true, true, {{1, 1, 4, kAdd, "a"}, {2, 2, 3, kAdd, "b", kNotStored}}},
+    {"of two adds both succeed", kFineVanishing, {{1, 1, 4, kAdd, "a"}, {2, 2, 3, kAdd, "b"}}},
+    {"of two adds one succeeds", kFine, {{1, 1, 4, kAdd, "a"}, {2, 2, 3, kAdd, "b", kNotStored}}},
     {"compare-and-swap",
-     true,
-     true,
+     kFine,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 4, kGet, "", kDone, "a", 7},
       {2, 3, 4, kGet, "", kDone, "a", 7},
@@ -150,82 +140,65 @@ const std::vector<Case> kCases = {
       {2, 6, 7, kCas, "c", kExists, "", 0, 7},
       {1, 9, 10, kGet, "", kDone, "b", 8}}},
     {"double success of compare-and-swap",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 4, kGet, "", kDone, "a", 7},
       {2, 3, 4, kGet, "", kDone, "a", 7},
       {1, 5, 8, kCas, "b", kDone, "", 0, 7},
       {2, 6, 7, kCas, "c", kDone, "", 0, 7}}},
     {"compare-and-swap fails though nobody interfered",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"}, {1, 3, 4, kGet, "", kDone, "a", 7}, {1, 5, 6, kCas, "b", kExists, "", 0, 7}}},
     {"an id survives a write",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"},
       {1, 3, 4, kGet, "", kDone, "a", 7},
       {1, 5, 6, kSet, "b"},
       {1, 7, 8, kCas, "c", kDone, "", 0, 7}}},
     {"two ids of one version",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"}, {1, 3, 4, kGet, "", kDone, "a", 7}, {1, 5, 6, kGet, "", kDone, "a", 8}}},
     {"an id told by the write",
-     true,
-     true,
+     kFine,
      {{1, 1, 2, kSet, "a", kDone, "", 7},
       {2, 3, 4, kCas, "b", kDone, "", 8, 7},
       {1, 5, 6, kGet, "", kDone, "b", 8}}},
     {"counter",
-     true,
-     true,
+     kFine,
      {{1, 1, 2, kSet, "5"},
       {1, 3, 6, kIncr, "2", kDone, "8"},
       {2, 4, 5, kIncr, "1", kDone, "6"},
       {1, 7, 8, Verb::kDecrement, "10", kDone, "0"}}},
     {"counter skips",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "5"}, {1, 3, 4, kIncr, "1", kDone, "6"}, {1, 5, 6, kIncr, "1", kDone, "8"}}},
     {"counter loses an increment",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "5"}, {1, 3, 6, kIncr, "1", kDone, "6"}, {2, 4, 5, kIncr, "1", kDone, "6"}}},
     {"pipelined operations take effect in their order",
-     false,
-     false,
+     kWrong,
      {{1, 1, 9, kSet, "a"}, {1, 1, 9, kSet, "b"}, {2, 10, 11, kGet, "", kDone, "a"}}},
     {"refused for want of memory",
-     false,
-     true,
+     kFineVanishing,
      {{1, 1, 2, kSet, "a"}, {1, 3, 4, kSet, "b", kRefused}, {1, 5, 6, kGet, "", kMiss}}},
     {"refused, and stored nevertheless",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a", kRefused}, {1, 3, 4, kGet, "", kDone, "a"}}},
     {"no answer: it may have been done",
-     true,
-     true,
+     kFine,
      {{1, 1, kNeverReturned, kSet, "a", kUnknown},
       {2, 5, 6, kGet, "", kMiss},
       {2, 7, 8, kGet, "", kDone, "a"}}},
-    {"no answer: or not",
-     true,
-     true,
-     {{1, 1, kNeverReturned, kSet, "a", kUnknown}, {2, 5, 6, kGet, "", kMiss}}},
+    {"no answer: or not", kFine, {{1, 1, kNeverReturned, kSet, "a", kUnknown}, {2, 5, 6, kGet, "", kMiss}}},
     {"no answer: but not twice",
-     false,
-     false,
+     kWrong,
      {{1, 1, kNeverReturned, kSet, "a", kUnknown},
       {2, 5, 6, kGet, "", kDone, "a"},
       {2, 7, 8, kDelete, ""},
       {2, 9, 10, kGet, "", kDone, "a"}}},
-    {"flushed", true, true, {{1, 1, 2, kSet, "a"}, {2, 3, 4, Verb::kFlush, ""}, {1, 5, 6, kGet, "", kMiss}}},
+    {"flushed", kFine, {{1, 1, 2, kSet, "a"}, {2, 3, 4, Verb::kFlush, ""}, {1, 5, 6, kGet, "", kMiss}}},
     {"a hit after a flush",
-     false,
-     false,
+     kWrong,
      {{1, 1, 2, kSet, "a"}, {2, 3, 4, Verb::kFlush, ""}, {1, 5, 6, kGet, "", kDone, "a"}}},
 };
 
@@ -239,132 +212,102 @@ struct Timed {
   CacheMoment expires{CacheMoment::kNever, CacheMoment::kNever};
 };
 
-struct TimedCase {
-  const char* name;
-  bool strict;     // linearizable as it is
-  bool vanishing;  // and if items may vanish
-  std::vector<Timed> lines;
-};
-
 constexpr CacheMoment kNever{CacheMoment::kNever, CacheMoment::kNever};
 
-const std::vector<TimedCase> kTimedCases = {
+const std::vector<Case<Timed>> kTimedCases = {
     {"there before it expires, gone afterwards",
-     true,
-     true,
+     kFine,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
       {kGet, "", kDone, "a", {19, 19}},
       {kGet, "", kMiss, "", {20, 20}}}},
     {"a miss before it expires",
-     false,
-     true,
+     kFineVanishing,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}}, {kGet, "", kMiss, "", {19, 19}}}},
     {"a hit when it has expired",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}}, {kGet, "", kDone, "a", {20, 20}}}},
-    {"stored dead", true, true, {{kSet, "a", kDone, "", {10, 10}, {0, 0}}, {kGet, "", kMiss, "", {10, 10}}}},
+    {"stored dead", kFine, {{kSet, "a", kDone, "", {10, 10}, {0, 0}}, {kGet, "", kMiss, "", {10, 10}}}},
     {"a hit of what was stored dead",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 10}, {0, 0}}, {kGet, "", kDone, "a", {10, 10}}}},
     {"what was stored dead has replaced the old",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 10}},
       {kSet, "b", kDone, "", {10, 10}, {0, 0}},
       {kGet, "", kDone, "a", {10, 10}}}},
     {"in between either: there",
-     true,
-     true,
+     kFine,
      {{kSet, "a", kDone, "", {10, 12}, {19, 22}}, {kGet, "", kDone, "a", {18, 25}}}},
     {"in between either: gone",
-     true,
-     true,
+     kFine,
      {{kSet, "a", kDone, "", {10, 12}, {19, 22}}, {kGet, "", kMiss, "", {18, 19}}}},
     {"in between, gone and back",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 12}, {19, 22}},
       {kGet, "", kMiss, "", {18, 20}},
       {kGet, "", kDone, "a", {18, 21}}}},
     {"the last moment but one",
-     false,
-     true,
+     kFineVanishing,
      {{kSet, "a", kDone, "", {10, 12}, {19, 22}}, {kGet, "", kMiss, "", {15, 18}}}},
     {"the first moment too late",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 12}, {19, 22}}, {kGet, "", kDone, "a", {22, 30}}}},
     {"a touch prolongs",
-     false,
-     true,
+     kFineVanishing,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
       {Verb::kTouch, "", kDone, "", {15, 15}, {40, 40}},
       {kGet, "", kMiss, "", {30, 30}}}},
     {"a touch shortens",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 10}, kNever},
       {Verb::kTouch, "", kDone, "", {15, 15}, {20, 20}},
       {kGet, "", kDone, "a", {30, 30}}}},
     {"a touch of what has expired",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}}, {Verb::kTouch, "", kDone, "", {20, 20}, {40, 40}}}},
     {"touched and read, then over at once",
-     true,
-     true,
+     kFine,
      {{kSet, "a", kDone, "", {10, 10}, kNever},
       {Verb::kGetTouch, "", kDone, "a", {15, 15}, {0, 0}},
       {kGet, "", kMiss, "", {15, 15}}}},
     {"touched and read, over at once, and there",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 10}, kNever},
       {Verb::kGetTouch, "", kDone, "a", {15, 15}, {0, 0}},
       {kGet, "", kDone, "a", {15, 15}}}},
     {"an append leaves the time as it is",
-     false,
-     false,
+     kWrong,
      {{kSet, "a;", kDone, "", {10, 10}, {20, 20}},
       {kAppend, "b;", kDone, "", {15, 15}},
       {kGet, "", kDone, "a;b;", {20, 20}}}},
     {"a counter keeps its time",
-     false,
-     false,
+     kWrong,
      {{kSet, "1", kDone, "", {10, 10}, {20, 20}},
       {kIncr, "1", kDone, "2", {15, 15}},
       {kIncr, "1", kDone, "3", {20, 20}}}},
     {"a new value has a new time",
-     true,
-     true,
+     kFine,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
       {kSet, "b", kDone, "", {15, 15}, kNever},
       {kGet, "", kDone, "b", {30, 30}}}},
     {"an add succeeds when the old has expired, and the old does not come back",
-     true,
-     true,
+     kFine,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
       {kAdd, "b", kDone, "", {20, 20}},
       {kGet, "", kDone, "b", {20, 20}}}},
     {"an add fails though the old has expired",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}}, {kAdd, "b", kNotStored, "", {20, 20}}}},
     {"who is late may still see it, until somebody has seen it gone",
-     false,
-     false,
+     kWrong,
      {{kSet, "a", kDone, "", {10, 10}, {20, 20}},
       {kGet, "", kMiss, "", {20, 20}},
       {kGet, "", kDone, "a", {19, 20}}}},
     {"a quiet count tells no number",
-     true,
-     true,
+     kFine,
      {{kSet, "1", kDone, "", {}}, {kIncr, "1", kDone, "", {}}, {kGet, "", kDone, "2", {}}}},
     {"a quiet count that is lost",
-     false,
-     false,
+     kWrong,
      {{kSet, "1", kDone, "", {}}, {kIncr, "1", kDone, "", {}}, {kGet, "", kDone, "1", {}}}},
 };
 
@@ -377,6 +320,17 @@ std::vector<HistoryOperation> history_of(const std::vector<Timed>& lines) {
     moment += 2;
   }
   return history_of(plain);
+}
+
+template <typename Row>
+void check_verdict(const Case<Row>& each) {
+  CAPTURE(each.name);
+  const auto history = history_of(each.lines);
+  const LinearizabilityVerdict strict = check_history(history);
+  const LinearizabilityVerdict vanishing = check_history(history, {.may_vanish = true});
+  CHECK_MESSAGE(static_cast<bool>(strict) == (each.verdict == kFine), strict.report);
+  CHECK_MESSAGE(static_cast<bool>(vanishing) == (each.verdict != kWrong), vanishing.report);
+  CHECK(strict.result != Linearizability::kUndecided);
 }
 
 // A history as a perfect cache would leave it: each operation takes effect at one moment, the answers say
@@ -414,26 +368,11 @@ std::vector<HistoryOperation> honest_history(std::uint64_t seed, unsigned client
 
 TEST_SUITE("linearizability checker") {
   TEST_CASE("histories whose verdict is known") {
-    for (const Case& each : kCases) {
-      CAPTURE(each.name);
-      const auto history = history_of(each.lines);
-      const LinearizabilityVerdict strict = check_history(history);
-      const LinearizabilityVerdict vanishing = check_history(history, {.may_vanish = true});
-      CHECK_MESSAGE(static_cast<bool>(strict) == each.strict, strict.report);
-      CHECK_MESSAGE(static_cast<bool>(vanishing) == each.vanishing, vanishing.report);
-      CHECK(strict.result != Linearizability::kUndecided);
-    }
+    for (const auto& each : kCases) check_verdict(each);
   }
 
   TEST_CASE("histories in which items expire") {
-    for (const TimedCase& each : kTimedCases) {
-      CAPTURE(each.name);
-      const auto history = history_of(each.lines);
-      const LinearizabilityVerdict strict = check_history(history);
-      const LinearizabilityVerdict vanishing = check_history(history, {.may_vanish = true});
-      CHECK_MESSAGE(static_cast<bool>(strict) == each.strict, strict.report);
-      CHECK_MESSAGE(static_cast<bool>(vanishing) == each.vanishing, vanishing.report);
-    }
+    for (const auto& each : kTimedCases) check_verdict(each);
   }
 
   TEST_CASE("one id for two values is found, though each key's history could be explained") {
