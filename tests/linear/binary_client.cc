@@ -87,10 +87,6 @@ Packet request_for(const HistoryOperation& operation, const std::string& payload
   return packet;
 }
 
-bool reads(Verb verb) {
-  return verb == Verb::kGet || verb == Verb::kGetTouch;
-}
-
 Outcome outcome_of(Verb verb, unsigned status) {
   constexpr unsigned kDone = 0, kKeyNotFound = 1, kKeyExists = 2, kItemNotStored = 5, kNoMemory = 0x82;
   switch (status) {
@@ -140,32 +136,21 @@ void BinaryHistoryClient::take(HistoryOperation& operation, const Answer& answer
   }
 }
 
-void BinaryHistoryClient::conclude(HistoryOperation& operation) const {
-  operation.returned = clock_.tick();
-  time_.bound_after(operation);
-}
-
 void BinaryHistoryClient::execute(std::span<Request> requests) {
   std::string bytes;
   std::vector<std::uint8_t> opcodes;
   std::vector<bool> quiet;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     Packet packet = request_for(requests[i].operation, requests[i].payload);
-    const Opcodes pair = opcodes_of(requests[i].operation.verb, random_() % 2 == 0);
-    packet.opcode = random_() % 2 == 0 ? pair.quiet : pair.loud;
+    const Opcodes pair = opcodes_of(requests[i].operation.verb, toss());
+    packet.opcode = toss() ? pair.quiet : pair.loud;
     packet.opaque = static_cast<std::uint32_t>(i);
     opcodes.push_back(packet.opcode);
     quiet.push_back(packet.opcode != pair.loud);
     bytes += encode(packet);
   }
   bytes += encode({.opcode = kNoOp, .opaque = kNoOpOpaque});
-  time_.begin();
-  const std::uint64_t invoked = clock_.tick();
-  for (Request& request : requests) {
-    request.operation.invoked = invoked;
-    time_.bound_before(request.operation);
-  }
-  connection_.send(bytes);
+  send(requests, bytes);
   // An answer tells of those before it that were silent, too: reads have missed, all else is done.
   std::size_t next = 0;
   for (Answer answer; read(answer);) {

@@ -63,9 +63,7 @@ void StoreHistoryClient::execute(std::span<Request> requests) {
     perform(request, keys_[static_cast<std::size_t>(&request - requests.data())]);
     request.operation.clock = {now_, time_.now()};
     request.operation.returned = clock_.tick();
-    const bool reads =
-        request.operation.verb == HistoryVerb::kGet || request.operation.verb == HistoryVerb::kGetTouch;
-    if (request.operation.outcome == Outcome::kDone && reads) {
+    if (request.operation.outcome == Outcome::kDone && reads(request.operation.verb)) {
       request.operation.value = operand_in(request.operation.key, request.payload);
     }
   }

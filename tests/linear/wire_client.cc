@@ -236,16 +236,9 @@ void WireConnection::send(std::string_view bytes) {
   }
 }
 
-// --- WireHistoryClient
+// --- PipelinedClient
 
-void WireHistoryClient::execute(std::span<Request> requests) {
-  std::string bytes;
-  std::vector<bool> meta;
-  for (const Request& request : requests) {
-    meta.push_back(request.operation.verb != Verb::kFlush && random_() % 2 == 0);
-    bytes += meta.back() ? meta_request(request.operation, request.payload)
-                         : classic_request(request.operation, request.payload);
-  }
+void PipelinedClient::send(std::span<Request> requests, std::string_view bytes) {
   time_.begin();
   const std::uint64_t invoked = clock_.tick();
   for (Request& request : requests) {
@@ -253,19 +246,35 @@ void WireHistoryClient::execute(std::span<Request> requests) {
     time_.bound_before(request.operation);
   }
   connection_.send(bytes);
+}
+
+void PipelinedClient::conclude(HistoryOperation& operation) {
+  operation.returned = clock_.tick();
+  time_.bound_after(operation);
+}
+
+// --- WireHistoryClient
+
+void WireHistoryClient::execute(std::span<Request> requests) {
+  std::string bytes;
+  std::vector<bool> meta;
+  for (const Request& request : requests) {
+    meta.push_back(request.operation.verb != Verb::kFlush && toss());
+    bytes += meta.back() ? meta_request(request.operation, request.payload)
+                         : classic_request(request.operation, request.payload);
+  }
+  send(requests, bytes);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     HistoryOperation& operation = requests[i].operation;
     meta[i] ? read_meta(operation) : read_classic(operation);
-    if (operation.outcome == Outcome::kUnknown) continue;
-    operation.returned = clock_.tick();
-    time_.bound_after(operation);
+    if (operation.outcome != Outcome::kUnknown) conclude(operation);
   }
 }
 
 void WireHistoryClient::read_classic(HistoryOperation& operation) {
   const std::string line = reader_.line();
   const std::vector<std::string_view> words = words_of(line);
-  if (operation.verb == Verb::kGet || operation.verb == Verb::kGetTouch) {
+  if (reads(operation.verb)) {
     if (line == "END") operation.outcome = Outcome::kNotFound;
     if (words.size() != 5 || words[0] != "VALUE") return;
     const std::string block = reader_.block(number_of(words[3]));

@@ -66,10 +66,31 @@ class WireConnection {
   WireReader reader_;
 };
 
-class WireHistoryClient final : public HistoryClient {
+// What the clients of both dialects share: a connection, and the moments around what goes over it.
+class PipelinedClient : public HistoryClient {
+ public:
+  PipelinedClient(std::uint16_t port, HistoryClock& clock, std::uint64_t seed)
+      : connection_(port), clock_(clock), random_(seed) {}
+
+ protected:
+  // `bytes` are all of `requests`, which begin now.
+  void send(std::span<Request> requests, std::string_view bytes);
+  // The answer has come, or is known to.
+  void conclude(HistoryOperation& operation);
+  bool toss() { return random_() % 2 == 0; }
+
+  WireConnection connection_;
+
+ private:
+  ServerTime time_;
+  HistoryClock& clock_;
+  std::mt19937_64 random_;
+};
+
+class WireHistoryClient final : public PipelinedClient {
  public:
   WireHistoryClient(std::uint16_t port, HistoryClock& clock, std::uint64_t seed)
-      : connection_(port), reader_(connection_.reader()), clock_(clock), random_(seed) {}
+      : PipelinedClient(port, clock, seed), reader_(connection_.reader()) {}
 
   // An operation whose answer did not come, or was none, is left without.
   void execute(std::span<Request> requests) override;
@@ -83,19 +104,14 @@ class WireHistoryClient final : public HistoryClient {
   void read_classic(HistoryOperation& operation);
   void read_meta(HistoryOperation& operation);
 
-  WireConnection connection_;
   WireReader& reader_;
-  ServerTime time_;
-  HistoryClock& clock_;
-  std::mt19937_64 random_;
 };
 
 // The same in the binary dialect. Where several requests are pipelined, some are quiet; a no-op behind them
 // tells that all were served.
-class BinaryHistoryClient final : public HistoryClient {
+class BinaryHistoryClient final : public PipelinedClient {
  public:
-  BinaryHistoryClient(std::uint16_t port, HistoryClock& clock, std::uint64_t seed)
-      : connection_(port), clock_(clock), random_(seed) {}
+  using PipelinedClient::PipelinedClient;
 
   void execute(std::span<Request> requests) override;
 
@@ -109,12 +125,6 @@ class BinaryHistoryClient final : public HistoryClient {
   };
   bool read(Answer& answer);
   static void take(HistoryOperation& operation, const Answer& answer);
-  void conclude(HistoryOperation& operation) const;
-
-  WireConnection connection_;
-  ServerTime time_;
-  HistoryClock& clock_;
-  std::mt19937_64 random_;
 };
 
 }  // namespace ringcached::testing

@@ -24,6 +24,10 @@ enum class HistoryVerb : std::uint8_t {
   kFlush,     // of every key; it stands in the history of each
 };
 
+inline bool reads(HistoryVerb verb) {
+  return verb == HistoryVerb::kGet || verb == HistoryVerb::kGetTouch;
+}
+
 enum class HistoryOutcome : std::uint8_t {
   kDone,  // a hit, stored, deleted, counted, touched
   kNotFound,
