@@ -1,13 +1,17 @@
-// io_uring's ABI as far as it is newer than liburing 2.3 and the null server tries it, under own names.
+// io_uring's ABI as far as it is newer than liburing 2.3 and the null server tries it, under own names,
+// beside what the server uses.
 // Values are kernel ABI and never change; each names the kernel that brought it.
 #pragma once
 
 #include <cstdint>
 
+#include "net/ring_abi.h"
+
 namespace ringcached::bench::abi {
 
+using net::abi::EnterArgument;
+
 inline constexpr std::uint32_t kFeatureReceiveSendBundle = 1U << 14;  // 6.10, io_uring_params.features
-inline constexpr std::uint32_t kFeatureMinTimeout = 1U << 15;         // 6.12, io_uring_params.features
 inline constexpr std::uint16_t kReceiveSendBundle = 1U << 4;          // 6.10, io_uring_sqe.ioprio
 inline constexpr std::uint32_t kCompletionBufferMore = 1U << 4;       // 6.12, io_uring_cqe.flags
 inline constexpr std::uint16_t kBufferRingIncremental = 1U << 1;      // 6.12, BufferRegistration.flags
@@ -24,15 +28,6 @@ struct BufferRegistration {
   std::uint64_t reserved[3] = {};
 };
 static_assert(sizeof(BufferRegistration) == 40);
-
-// Argument of io_uring_enter(2) with IORING_ENTER_EXT_ARG; liburing 2.3 calls `min_wait_us` padding.
-struct EnterArgument {
-  std::uint64_t signal_mask = 0;
-  std::uint32_t signal_mask_bytes = 0;
-  std::uint32_t min_wait_us = 0;
-  std::uint64_t timespec_address = 0;
-};
-static_assert(sizeof(EnterArgument) == 24);
 
 // Argument of kRegisterNapi.
 struct Napi {

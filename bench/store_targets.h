@@ -153,10 +153,24 @@ class SharedArrayTarget {
 
 #if RC_BENCH_ROBIN_MAP
 
+// What the tables below share: a batch's keys are hashed before any is looked up.
+class HashingTarget {
+ public:
+  struct HashedKeys {
+    std::array<std::string_view, kBatch> keys;
+    std::array<std::size_t, kBatch> hashes;
+  };
+  static void prepare(HashedKeys& lane, std::size_t place, std::string_view key, Access) {
+    lane.keys[place] = key;
+    lane.hashes[place] = hash_key(key, 0);
+  }
+  static void prepared(HashedKeys&, std::size_t) {}
+};
+
 // Keys and values of any length up to those of the template, inside the table: one cache miss per lookup and
 // nothing to allocate, at the price of a table that is at most half full.
 template <std::size_t kKeyBytes, std::size_t kValueBytes>
-class InlineMapTarget {
+class InlineMapTarget : public HashingTarget {
   struct FixedKey {
     std::uint32_t bytes = 0;
     char text[kKeyBytes];
@@ -182,17 +196,10 @@ class InlineMapTarget {
   using Map = tsl::robin_map<FixedKey, FixedValue, Hash, Equal>;
 
  public:
-  struct Lane {
+  struct Lane : HashedKeys {
     Map map;
-    std::array<std::string_view, kBatch> keys;
-    std::array<std::size_t, kBatch> hashes;
   };
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key, Access) {
-    lane.keys[place] = key;
-    lane.hashes[place] = hash_key(key, 0);
-  }
-  void prepared(Lane&, std::size_t) {}
   std::size_t get(Lane& lane, std::size_t place, char* to) {
     const auto found = lane.map.find(lane.keys[place], lane.hashes[place]);
     if (found == lane.map.end()) return 0;
@@ -215,7 +222,7 @@ class InlineMapTarget {
 
 // Keys and values of any length in an allocation of their own, as the store's items are; the table holds the
 // address and, where it costs no memory, a part of the hash.
-class RecordMapTarget {
+class RecordMapTarget : public HashingTarget {
   struct Record {
     std::uint32_t key_bytes, value_bytes;
     char* text() { return reinterpret_cast<char*>(this + 1); }
@@ -243,18 +250,11 @@ class RecordMapTarget {
   using Map = tsl::robin_map<Record*, char, Hash, Equal, std::allocator<std::pair<Record*, char>>, true>;
 
  public:
-  struct Lane {
+  struct Lane : HashedKeys {
     Map map;
     std::vector<Owner> records;
-    std::array<std::string_view, kBatch> keys;
-    std::array<std::size_t, kBatch> hashes;
   };
 
-  void prepare(Lane& lane, std::size_t place, std::string_view key, Access) {
-    lane.keys[place] = key;
-    lane.hashes[place] = hash_key(key, 0);
-  }
-  void prepared(Lane&, std::size_t) {}
   std::size_t get(Lane& lane, std::size_t place, char* to) {
     const auto found = lane.map.find(lane.keys[place], lane.hashes[place]);
     if (found == lane.map.end()) return 0;

@@ -21,7 +21,7 @@ class BinaryStream {
   void feed(std::string_view piece) {
     if (closed_) return;
     input_.append(piece);
-    while (!closed_ && skip() && parse()) {
+    while (!closed_ && input_.drop(skip_bytes_) && parse()) {
     }
   }
   void feed(const Pieces& pieces) {
@@ -36,13 +36,6 @@ class BinaryStream {
 
  private:
   using Kind = protocol::BinaryResult::Kind;
-
-  bool skip() {
-    const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(skip_bytes_, input_.size()));
-    input_.consume(bytes);
-    skip_bytes_ -= bytes;
-    return skip_bytes_ == 0 && input_.size() != 0;
-  }
 
   bool parse() {
     const std::string_view view = input_.view();

@@ -70,6 +70,14 @@ class PendingInput {
     consumed_ = 0;
   }
 
+  // Drops up to `bytes` of what has come and takes it off them. True when all are gone and something is left.
+  bool drop(std::uint64_t& bytes) {
+    const auto dropped = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, size()));
+    consume(dropped);
+    bytes -= dropped;
+    return bytes == 0 && size() != 0;
+  }
+
   std::size_t size() const { return bytes_.size() - consumed_; }
 
  private:

@@ -73,6 +73,13 @@ class FakeConnection final : public Connection {
   net::SendQueue queue_;
 };
 
+// For what is too large to be stored: items of up to 1 KiB.
+inline store::Options small_items() {
+  store::Options options;
+  options.item_bytes_max = 1024;
+  return options;
+}
+
 class SessionHarness {
  public:
   // Password files that `config` names must be there and correct.

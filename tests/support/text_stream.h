@@ -150,7 +150,7 @@ class TextStream {
   void feed(std::string_view piece) {
     if (closed_) return;
     input_.append(piece);
-    while (!closed_ && skip() && parse()) {
+    while (!closed_ && input_.drop(skip_bytes_) && parse()) {
     }
   }
   void feed(const Pieces& pieces) {
@@ -171,14 +171,6 @@ class TextStream {
   const std::string& fault() const { return fault_; }
 
  private:
-  // Drops data; true when there is input left to parse.
-  bool skip() {
-    const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(skip_bytes_, input_.size()));
-    input_.consume(bytes);
-    skip_bytes_ -= bytes;
-    return skip_bytes_ == 0 && input_.size() != 0;
-  }
-
   // One call of the parser; true when it may be called again.
   bool parse() {
     const std::string_view view = input_.view();

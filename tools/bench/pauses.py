@@ -15,7 +15,6 @@ import pathlib
 import shlex
 import subprocess
 import sys
-import threading
 import time
 import types
 
@@ -37,29 +36,18 @@ def row(name, value, unit, goal, met):
     print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "goal": goal, "met": met}), flush=True)
 
 
-class Gets(threading.Thread):
-    """One get after the other, until told to stop."""
+class Gets(space.Client):
+    """One get after the other."""
 
     def __init__(self, server):
-        super().__init__()
-        self.connection = server.connect(timeout=120)
-        self.stopping = threading.Event()
+        super().__init__(server.connect(timeout=120))
         self.longest = 0.0
 
-    def run(self):
-        while not self.stopping.is_set():
-            began = time.monotonic()
-            self.connection.get("probe")
-            self.longest = max(self.longest, time.monotonic() - began)
-            time.sleep(0.0002)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.join()
+    def once(self):
+        began = time.monotonic()
+        self.connection.get("probe")
+        self.longest = max(self.longest, time.monotonic() - began)
+        time.sleep(0.0002)
 
 
 class Run:

@@ -116,6 +116,14 @@ class Generator:
         self.clean = clean
         self.blob = bytes(rng.getrandbits(8) for _ in range(512)) * (BLOB_BYTES // 512)
 
+    def command(self, now):
+        """One of the TABLE of shares, which add up to 1, and what makes a command of that kind."""
+        pick = self.rng.random()
+        for limit, make in self.TABLE:
+            if pick < limit:
+                return make(self, now)
+        raise AssertionError("the table ends at 1")
+
     def chance(self, percent):
         return self.rng.random() * 100 < percent
 
@@ -200,13 +208,6 @@ def joined(parts):
 
 
 class Classic(Generator):
-    def command(self, now):
-        pick = self.rng.random()
-        for limit, make in self.TABLE:
-            if pick < limit:
-                return make(self, now)
-        raise AssertionError("the table ends at 1")
-
     # --- valid ---
 
     def storage(self, now):

@@ -18,13 +18,6 @@ MODES_ODD = (b"", b"s", b"e", b"a", b"x", b"SS", b"EX", b"i", b"II", b"+1", b"\x
 
 
 class Meta(classic_commands.Generator):
-    def command(self, now):
-        pick = self.rng.random()
-        for limit, make in self.TABLE:
-            if pick < limit:
-                return make(self, now)
-        raise AssertionError("the table ends at 1")
-
     def opaque(self):
         # 1.6.18 does not count a store whose opaque is too long.
         if self.chance(3) and not self.clean:

@@ -63,28 +63,20 @@ def seconds_until_gone(server, seconds_max):
     return time.monotonic() - began
 
 
-class Background(threading.Thread):
-    """Small sets on a connection of its own until it is told to stop; `answers` counts what came back."""
+class Client(threading.Thread):
+    """A connection of its own that does again and again what `once()` says, as long as the `with` lasts."""
 
-    def __init__(self, server, value_bytes=100, keys=1_000_000):
+    def __init__(self, connection):
         super().__init__()
-        self.connection = server.connect()
-        self.value = os.urandom(value_bytes // 2).hex().encode()
-        self.keys = keys
-        self.answers = {}
+        self.connection = connection
         self.stopping = threading.Event()
 
     def run(self):
-        number = 0
-        batch = 200
         while not self.stopping.is_set():
-            text = b"".join(b"set small%d 0 0 %d\r\n%s\r\n" % ((number + i) % self.keys, len(self.value), self.value)
-                            for i in range(batch))
-            number += batch
-            self.connection.send(text)
-            for _ in range(batch):
-                line = self.connection.line()
-                self.answers[line] = self.answers.get(line, 0) + 1
+            self.once()
+
+    def once(self):
+        raise NotImplementedError
 
     def __enter__(self):
         self.start()
@@ -94,3 +86,24 @@ class Background(threading.Thread):
         self.stopping.set()
         self.join()
         self.connection.close()
+
+
+class Background(Client):
+    """Small sets; `answers` counts what came back."""
+
+    BATCH = 200
+
+    def __init__(self, server, value_bytes=100, keys=1_000_000):
+        super().__init__(server.connect())
+        self.value = os.urandom(value_bytes // 2).hex().encode()
+        self.keys = keys
+        self.number = 0
+        self.answers = {}
+
+    def once(self):
+        keys = ((self.number + i) % self.keys for i in range(self.BATCH))
+        self.connection.send(b"".join(b"set small%d 0 0 %d\r\n%s\r\n" % (key, len(self.value), self.value) for key in keys))
+        self.number += self.BATCH
+        for _ in range(self.BATCH):
+            line = self.connection.line()
+            self.answers[line] = self.answers.get(line, 0) + 1

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/temporary_directory.h"
 #include "test_client.h"
 
 using namespace ringcached;

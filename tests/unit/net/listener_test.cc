@@ -10,10 +10,12 @@
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+
+#include "support/temporary_directory.h"
 
 using namespace ringcached;
 using namespace ringcached::net;
+using ringcached::testing::TemporaryDirectory;
 
 namespace {
 
@@ -28,15 +30,6 @@ ListenAddress udp(const char* host, std::uint16_t port = 0) {
 ListenAddress unix_at(const std::string& path, unsigned mode = 0700) {
   return {.kind = ListenAddress::Kind::kUnix, .path = path, .unix_mode = mode};
 }
-
-struct Directory {
-  Directory() {
-    path = (std::filesystem::temp_directory_path() / "ringcached-listener-XXXXXX").string();
-    REQUIRE(mkdtemp(path.data()) != nullptr);
-  }
-  ~Directory() { std::filesystem::remove_all(path); }
-  std::string path;
-};
 
 std::string congestion_of(const Listener& listener) {
   char name[16] = "";
@@ -153,8 +146,8 @@ TEST_SUITE("listener") {
   }
 
   TEST_CASE("a UNIX socket has the mode asked for and is removed at the end") {
-    const Directory directory;
-    const std::string path = directory.path + "/socket";
+    const TemporaryDirectory directory;
+    const std::string path = directory.path("socket");
     {
       auto listeners = open_listeners({unix_at(path, 0620)}, {.backlog = 16});
       REQUIRE(listeners.is_ok());
@@ -167,8 +160,8 @@ TEST_SUITE("listener") {
   }
 
   TEST_CASE("a stale socket file is replaced; one that is answered and any other file are not") {
-    const Directory directory;
-    const std::string path = directory.path + "/socket";
+    const TemporaryDirectory directory;
+    const std::string path = directory.path("socket");
     leave_stale_socket(path);
     auto owner = open_listeners({unix_at(path)}, {.backlog = 16});
     REQUIRE(owner.is_ok());
@@ -177,8 +170,7 @@ TEST_SUITE("listener") {
     CHECK(taken.status().message().find("the path is taken") != std::string::npos);
     CHECK(std::filesystem::exists(path));
 
-    const std::string plain = directory.path + "/file";
-    std::ofstream(plain) << "precious";
+    const std::string plain = directory.write("file", "precious");
     const auto file = open_listeners({unix_at(plain)}, {.backlog = 16});
     REQUIRE(!file.is_ok());
     CHECK(file.status().message().find("not a socket") != std::string::npos);
@@ -189,16 +181,16 @@ TEST_SUITE("listener") {
     const auto far = open_listeners({unix_at("/" + std::string(200, 'x'))}, {.backlog = 16});
     CHECK(far.status().code() == StatusCode::kInvalidArgument);
     CHECK(open_listeners({unix_at("")}, {.backlog = 16}).status().code() == StatusCode::kInvalidArgument);
-    const Directory directory;
-    const auto nowhere = open_listeners({unix_at(directory.path + "/none/socket")}, {.backlog = 16});
+    const TemporaryDirectory directory;
+    const auto nowhere = open_listeners({unix_at(directory.path("none/socket"))}, {.backlog = 16});
     CHECK(nowhere.status().message().find("directory does not exist") != std::string::npos);
   }
 
   TEST_CASE("check_unix_path refuses what would be refused, makes nothing, and lets a server be") {
-    const Directory directory;
-    const std::string path = directory.path + "/socket";
+    const TemporaryDirectory directory;
+    const std::string path = directory.path("socket");
     CHECK(check_unix_path(unix_at(path)).is_ok());
-    CHECK(std::filesystem::is_empty(directory.path));
+    CHECK(std::filesystem::is_empty(directory.path("")));
     {
       const auto owner = open_listeners({unix_at(path)}, 16);
       REQUIRE(owner.is_ok());
@@ -208,10 +200,9 @@ TEST_SUITE("listener") {
     leave_stale_socket(path);
     CHECK(check_unix_path(unix_at(path)).is_ok());
     CHECK(std::filesystem::exists(path));
-    std::ofstream(directory.path + "/file") << "precious";
-    for (const std::string& bad :
-         {std::string(), "/" + std::string(200, 'x'), directory.path + "/none/socket",
-          directory.path + "/file", directory.path + "/file/socket"}) {
+    directory.write("file", "precious");
+    for (const std::string& bad : {std::string(), "/" + std::string(200, 'x'), directory.path("none/socket"),
+                                   directory.path("file"), directory.path("file/socket")}) {
       INFO(bad);
       CHECK(check_unix_path(unix_at(bad)).message() == open_listeners({unix_at(bad)}, 16).status().message());
       CHECK_FALSE(check_unix_path(unix_at(bad)).is_ok());
@@ -219,8 +210,8 @@ TEST_SUITE("listener") {
   }
 
   TEST_CASE("a socket file that was replaced by another one is left alone") {
-    const Directory directory;
-    const std::string path = directory.path + "/socket";
+    const TemporaryDirectory directory;
+    const std::string path = directory.path("socket");
     {
       auto first = open_listeners({unix_at(path)}, {.backlog = 16});
       REQUIRE(first.is_ok());

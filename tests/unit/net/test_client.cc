@@ -256,14 +256,4 @@ std::unique_ptr<WorkerHandler> LineServer::make_worker(unsigned) {
   return std::make_unique<LineWorker>(*this);
 }
 
-TemporaryDirectory::TemporaryDirectory() {
-  path_ = (std::filesystem::temp_directory_path() / "ringcached-test-XXXXXX").string();
-  if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no temporary directory");
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 }  // namespace ringcached::testing

@@ -66,17 +66,5 @@ class LineServer final : public NetworkHandler {
 
 // On epoll if the environment says RINGCACHED_TEST_IO=epoll.
 NetworkOptions loopback_options(unsigned workers = 2);
-// An own directory in the place for such, removed with its files at the end.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace ringcached::testing

@@ -336,12 +336,6 @@ std::string encode_all(const std::vector<Packet>& packets) {
   return bytes;
 }
 
-ringcached::store::Options small_items() {
-  ringcached::store::Options options;
-  options.item_bytes_max = 1024;
-  return options;
-}
-
 std::string converse(SessionHarness& harness, const Pieces& pieces) {
   std::string bytes;
   for (const std::string_view piece : pieces) bytes += harness.feed(piece);

@@ -23,15 +23,10 @@ using ringcached::testing::check_everywhere;
 using ringcached::testing::encode;
 using ringcached::testing::Packet;
 using ringcached::testing::SessionHarness;
+using ringcached::testing::small_items;
 using namespace std::string_literals;
 
 namespace {
-
-ringcached::store::Options small_items() {
-  ringcached::store::Options options;
-  options.item_bytes_max = 1024;
-  return options;
-}
 
 void expect(const std::string& sent, const std::string& expected) {
   check_everywhere({"checklist", sent, expected}, small_items());

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -18,9 +17,13 @@
 #include <thread>
 
 #include "server/signals.h"
+#include "support/pipe.h"
+#include "support/temporary_directory.h"
 
 using namespace ringcached;
 using namespace ringcached::server;
+using ringcached::testing::Pipe;
+using ringcached::testing::TemporaryDirectory;
 using namespace std::chrono_literals;
 
 namespace {
@@ -56,28 +59,6 @@ int in_child(const std::function<int()>& body) {
   return WIFEXITED(state) ? WEXITSTATUS(state) : 1000 + WTERMSIG(state);
 }
 
-// A pipe for what a daemon, which is nobody's child, has to tell.
-class Pipe {
- public:
-  Pipe() { REQUIRE(::pipe2(ends_.data(), O_CLOEXEC) == 0); }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-  ~Pipe() {
-    ::close(ends_[0]);
-    ::close(ends_[1]);
-  }
-  void put(char c) const { [[maybe_unused]] const ssize_t written = ::write(ends_[1], &c, 1); }
-  // 0 when nothing was put.
-  char take() const {
-    ::fcntl(ends_[0], F_SETFL, O_NONBLOCK);
-    char c = 0;
-    return ::read(ends_[0], &c, 1) == 1 ? c : '\0';
-  }
-
- private:
-  std::array<int, 2> ends_{};
-};
-
 // What the shell sees of a start whose daemon does `body`.
 int start_status(const std::function<void(Daemon&)>& body, bool keep_directory = false) {
   return in_child([&] {
@@ -88,22 +69,6 @@ int start_status(const std::function<void(Daemon&)>& body, bool keep_directory =
     ::_exit(0);
   });
 }
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "ringcached-daemon-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  std::string path(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 void write_file(const std::string& path, const std::string& text) {
   std::ofstream(path) << text;

@@ -10,14 +10,25 @@
 using ringcached::testing::check_everywhere;
 using ringcached::testing::Exchange;
 using ringcached::testing::SessionHarness;
+using ringcached::testing::small_items;
 using namespace std::string_literals;
 
 namespace {
 
-ringcached::store::Options small_items() {
+ringcached::store::Options no_eviction() {
   ringcached::store::Options options;
-  options.item_bytes_max = 1024;
+  options.memory_limit_bytes = std::size_t{1} << 20;
+  options.evict = false;
   return options;
+}
+
+// "kept" is 12345, "k0" and so on are of 1000 bytes until there is no memory for another. Returns how many.
+unsigned fill(SessionHarness& harness) {
+  const std::string value(1000, 'v');
+  harness.feed("ms kept 5\r\n12345\r\n");
+  unsigned stored = 0;
+  while (harness.feed("ms k" + std::to_string(stored) + " 1000\r\n" + value + "\r\n") == "HD\r\n") ++stored;
+  return stored;
 }
 
 void check_all(const std::vector<Exchange>& exchanges) {
@@ -380,15 +391,9 @@ TEST_SUITE("meta session") {
   }
 
   TEST_CASE("without memory: an error line, no old value, and no item made by a read") {
-    ringcached::store::Options options;
-    options.memory_limit_bytes = std::size_t{1} << 20;
-    options.evict = false;
-    SessionHarness harness(options);
+    SessionHarness harness(no_eviction());
+    CHECK(fill(harness) > 100);
     const std::string value(1000, 'v');
-    harness.feed("ms kept 5\r\n12345\r\n");
-    unsigned stored = 0;
-    while (harness.feed("ms k" + std::to_string(stored) + " 1000\r\n" + value + "\r\n") == "HD\r\n") ++stored;
-    CHECK(stored > 100);
     CHECK(harness.feed("ms k1 1000 ME\r\n" + value + "\r\nmg k1\r\n") == "NS\r\nHD\r\n");
     // Uses up what is left in the classes that exist, then finds none for a class of its own.
     const std::string other(9000, 'o');
@@ -397,14 +402,8 @@ TEST_SUITE("meta session") {
   }
 
   TEST_CASE("an append or prepend that finds no memory says NS and keeps the old value") {
-    ringcached::store::Options options;
-    options.memory_limit_bytes = std::size_t{1} << 20;
-    options.evict = false;
-    SessionHarness harness(options);
-    const std::string value(1000, 'v');
-    harness.feed("ms kept 5\r\n12345\r\n");
-    for (unsigned i = 0; harness.feed("ms k" + std::to_string(i) + " 1000\r\n" + value + "\r\n") == "HD\r\n";)
-      ++i;
+    SessionHarness harness(no_eviction());
+    fill(harness);
     const std::string more(9000, 'm');
     for (const std::string mode : {"MA", "MP"}) {
       CHECK(harness.feed("ms kept 9000 " + mode + "\r\n" + more + "\r\nmg kept v\r\n") ==

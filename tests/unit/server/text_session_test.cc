@@ -13,6 +13,7 @@
 
 using ringcached::testing::Exchange;
 using ringcached::testing::SessionHarness;
+using ringcached::testing::small_items;
 using namespace ringcached;
 using namespace std::string_literals;
 
@@ -86,12 +87,6 @@ const std::vector<Exchange>& exchanges() {
        "STORED\r\nSERVER_ERROR object too large for cache\r\nVALUE a 0 1\r\n1\r\nEND\r\n"},
   };
   return table;
-}
-
-ringcached::store::Options small_items() {
-  ringcached::store::Options options;
-  options.item_bytes_max = 1024;
-  return options;
 }
 
 std::string self_describing(std::size_t bytes, unsigned salt) {
