@@ -4,13 +4,13 @@ say, in CPU time, which a busy machine does not stretch."""
 import signal
 import time
 
-from harness import process, space, tap
+from harness import process, steadiness, tap
 
 # What no step of background work may take, and a share for slow machines and sanitized builds, where a test is no
 # measurement: the figures are in docs/performance.md.
 STEP_US_MAX = 1000
 SLACK = 20
-PLAIN_SLACK = 5  # not sanitized, but it may be a debug build, and others use the machine
+PLAIN_SLACK = 5  # not sanitized, but it may be a debug build, and others use the machine (see harness/steadiness.py)
 
 suite = tap.Suite()
 
@@ -122,14 +122,16 @@ def size_change(options):
             fill(connection, b"", 24 * 32768, b" 0 0 1 noreply\r\nv\r\n", batch=200)
             assert int(server.stats()["evictions"]) > 0
             assert connection.request("stats reset") == "RESET"
-            for number in range(2000):
-                assert connection.set(f"large{number}", b"v" * 10000) == "STORED"
+            with steadiness.Control() as control:
+                for number in range(2000):
+                    assert connection.set(f"large{number}", b"v" * 10000) == "STORED"
         found = figures(server)
         assert int(server.stats()["slabs_moved"]) > 20
         slack = SLACK if server.is_sanitized() else PLAIN_SLACK
+        added_us = 2 * control.added_us(0.999)  # the longest turns are longer than a piece, and are stopped more often
         print(f"# longest turn: {found['turn_max_us']} us, in CPU time {found['turn_cpu_max_us']} us, "
-              f"99.9 % {found['turn_cpu_p999_us']} us")
-        assert found["turn_cpu_p999_us"] < STEP_US_MAX * slack, found
+              f"99.9 % {found['turn_cpu_p999_us']} us, of which the machine may add {added_us:.0f} us")
+        assert found["turn_cpu_p999_us"] < STEP_US_MAX * slack + added_us, (added_us, found)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ class Server:
             return b""
 
     def resident_kib(self):
-        # Counted now. Kernels before 6.2 leave up to 64 pages of each thread out of what `status` says.
+        """Counted page by page: what `status` says lacks up to 64 pages of each thread before Linux 6.2."""
         for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Rss:"):
                 return int(line.split()[1])

@@ -192,7 +192,7 @@ TEST_SUITE("listener") {
     CHECK(check_unix_path(unix_at(path)).is_ok());
     CHECK(std::filesystem::is_empty(directory.path("")));
     {
-      const auto owner = open_listeners({unix_at(path)}, 16);
+      const auto owner = open_listeners({unix_at(path)}, {.backlog = 16});
       REQUIRE(owner.is_ok());
       CHECK(check_unix_path(unix_at(path)).is_ok());
       CHECK(std::filesystem::exists(path));
@@ -204,7 +204,7 @@ TEST_SUITE("listener") {
     for (const std::string& bad : {std::string(), "/" + std::string(200, 'x'), directory.path("none/socket"),
                                    directory.path("file"), directory.path("file/socket")}) {
       INFO(bad);
-      CHECK(check_unix_path(unix_at(bad)).message() == open_listeners({unix_at(bad)}, 16).status().message());
+      CHECK(check_unix_path(unix_at(bad)).message() == open_listeners({unix_at(bad)}, {.backlog = 16}).status().message());
       CHECK_FALSE(check_unix_path(unix_at(bad)).is_ok());
     }
   }
