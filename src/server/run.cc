@@ -97,6 +97,7 @@ class Process {
     auto signals = SignalSet::create();
     if (!signals) return signals.status();
     signals_.emplace(std::move(signals.value()));
+    log_.never_wait([this] { signals_->wake(); });
     auto server = Server::create(config_, log_, authentication_, [this] { signals_->request_stop(); });
     if (!server) return server.status();
     server_ = std::move(server.value());
@@ -169,7 +170,7 @@ class Process {
     std::optional<std::chrono::milliseconds> interval;
     if (authentication_.required_by_binary()) interval = kPasswordFileInterval;
     for (;;) {
-      switch (signals_->wait(interval)) {
+      switch (next_event(interval)) {
         case SignalEvent::kNone:
           with_memory([&] { authentication_.reload_if_changed(); });
           break;
@@ -180,7 +181,22 @@ class Process {
           return stop_orderly();
         case SignalEvent::kStopFast:
           return end_now();
+        case SignalEvent::kWoken:
+          break;
       }
+    }
+  }
+
+  // Meanwhile lines of the log that its reader had no room for are written as there is.
+  SignalEvent next_event(std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (;;) {
+      auto left = timeout;
+      if (left)
+        *left -= std::chrono::floor<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+      const SignalEvent event = signals_->wait(left, log_.waiting_descriptor());
+      if (event != SignalEvent::kWoken) return event;
+      log_.continue_writing();
     }
   }
 
@@ -200,7 +216,7 @@ class Process {
       return server_->join();  // no thread is to be had: a second signal is not heard
     }
     while (!joined_.load()) {
-      if (signals_->wait() == SignalEvent::kStopFast && !joined_.load()) end_now();
+      if (next_event() == SignalEvent::kStopFast && !joined_.load()) end_now();
     }
     joiner.join();
   }

@@ -228,6 +228,7 @@ constexpr Row kOwnRows[] = {
     network<&NetworkStats::stale_completions>("stale_completions"),
     network<&NetworkStats::accept_errors>("accept_errors"),
     network<&NetworkStats::handoff_retries>("handoff_retries"),
+    {"log_lines_dropped", true, [](const Snapshot& s) { return s.log_lines_dropped; }},
     only([](const Snapshot& s) { return min_wait_on(s) || spin_on(s); },
          network<&NetworkStats::waits>("waits")),
     only(min_wait_on, text("waits_gather_by", gathers_by)),
@@ -259,6 +260,7 @@ StatsSnapshot take_snapshot(ServerContext& server) {
   snapshot.commands[static_cast<std::size_t>(Count::kGetExpired)] += snapshot.store.found_expired;
   snapshot.commands[static_cast<std::size_t>(Count::kGetFlushed)] += snapshot.store.found_flushed;
   snapshot.events = server.events.figures();
+  snapshot.log_lines_dropped = server.log.lines_dropped();
   snapshot.now = server.clock.now();
   snapshot.wall_seconds = std::time(nullptr);
   snapshot.threads = server.network->workers();

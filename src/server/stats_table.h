@@ -17,6 +17,7 @@ struct StatsSnapshot {
   NetworkStats network;
   store::StoreStats store;
   EventFigures events;
+  std::uint64_t log_lines_dropped = 0;
   CacheTime now = 0;
   std::int64_t wall_seconds = 0;
   unsigned threads = 0;

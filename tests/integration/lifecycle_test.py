@@ -3,11 +3,13 @@
 import os
 import pathlib
 import signal
+import subprocess
+import tempfile
 import threading
 import time
 
 from harness import process, tap, wire
-from harness.patience import patient
+from harness.patience import patient, wait_for
 
 suite = tap.Suite()
 
@@ -143,6 +145,33 @@ def reload_file(options):
             new = server.stderr()[said:]
             assert new.startswith(expected) and new.count(b"\n") == 1, (text, new)
             said += len(new)
+
+
+@suite.test("-vv into a pipe that nobody reads: all are served, lines are kept, then dropped and counted, then told")
+def unread_log(options):
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        path = f"{directory}/socket"
+        command = process.command_of(options) + process.privileges() + ["-t", "2", "-vv", "-s", path]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
+            with wait_for(lambda: wire.Connection(path), "the socket") as connection:
+                count = 0
+                for rounds, dropped in ((40, False), (400, True)):
+                    for _ in range(rounds):  # of lines of 60 bytes
+                        connection.send(b"".join(b"get key%044d\r\n" % (count + i) for i in range(100)))
+                        count += 100
+                        for _ in range(100):
+                            assert connection.line() == b"END"
+                    lost = int(connection.stats()["log_lines_dropped"])
+                    assert (lost > 0) == dropped, (count, lost)
+            server.terminate()
+            text = server.stderr.read()
+        assert server.returncode == 0, server.returncode
+        lines = text.splitlines()
+        gets = [int(line.split(b"get key")[1]) for line in lines if b"get key" in line]
+        assert gets[:10_000] == list(range(10_000)), gets[:10]
+        assert gets == sorted(gets) and count - lost <= len(gets) + 10, (len(gets), count, lost)
+        assert any(line.endswith(b"are missing here: nobody has read them in time") for line in lines), lines[-3:]
 
 
 @suite.test("kill -9, then start again on the same port and with the same pidfile")

@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from harness import forbid_io_uring, process, tap, wire
+from harness.patience import wait_for
 
 suite = tap.Suite()
 
@@ -376,20 +377,6 @@ def daemon_without_streams(options):
         finally:
             os.kill(pid, signal.SIGTERM)
         wait_for(lambda: not os.path.exists(f"/proc/{pid}") or None, "the daemon's end")
-
-
-def wait_for(attempt, what, seconds=process.START_SECONDS_MAX):
-    """The first result of `attempt` that is not None; its OSErrors and ValueErrors are tried again."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            result = attempt()
-            if result is not None:
-                return result
-        except (OSError, ValueError):
-            pass
-        assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
-        time.sleep(0.02)
 
 
 @suite.test("threads that cannot be started are one clear line, not an abort")

@@ -242,7 +242,7 @@ def expired(options):
 def evictions(options):
     with process.Server(options, ["-m", "16", "-t", "2"]) as server, server.connect() as client:
         with Watcher(server, "evictions") as watcher:
-            reader = threading.Thread(target=lambda: told.extend(watcher.everything(patient(2.0))))
+            reader = threading.Thread(target=lambda: told.extend(watcher.everything(2.0)))
             told = []
             reader.start()
             for number in range(600):

@@ -381,4 +381,23 @@ TEST_SUITE("signals") {
     CHECK(signals.value().wait() == SignalEvent::kStopFast);
     sender.join();
   }
+
+  TEST_CASE("wake() wakes once, a descriptor with room does as long as it has; signals go first") {
+    auto created = SignalSet::create();
+    REQUIRE(created);
+    SignalSet& signals = created.value();
+    const Pipe pipe;
+    signals.wake();
+    signals.wake();
+    CHECK(signals.wait() == SignalEvent::kWoken);
+    CHECK(signals.wait(0ms) == SignalEvent::kNone);
+    for (int i = 0; i < 3; ++i) CHECK(signals.wait(1s, pipe.writable()) == SignalEvent::kWoken);
+    signals.wake();
+    ::kill(::getpid(), SIGHUP);
+    CHECK(signals.wait(1s, pipe.writable()) == SignalEvent::kReload);
+    CHECK(signals.wait() == SignalEvent::kWoken);
+    unsigned bytes = 0;
+    for (; signals.wait(200ms, pipe.writable()) == SignalEvent::kWoken; ++bytes) pipe.put('x');
+    CHECK(bytes >= 4096);  // a pipe with room in its last page counts as full
+  }
 }
