@@ -69,6 +69,7 @@ bool Arena::Impl::attach(unsigned slab_class, PageId page) {
 PageId Arena::Impl::detach(Lane& lane, std::uint32_t slot) {
   if (departure.lane == &lane && departure.slot == slot) departure.lane = nullptr;
   const std::uint32_t index = lane.page_at(slot).index;
+  owner.await_writers(ChunkAddress{lane.page_at(slot).page} * (kPageBytes / kGranuleBytes));
   const PageId page = lane.detach(slot);
   const PageId moved = pages[--page_count];
   pages_held.store(page_count, std::memory_order_relaxed);
@@ -306,7 +307,7 @@ std::size_t Arena::visit_page(std::size_t page, Visitor visit, void* context) {
     const ChunkAddress chunk = lane.address_of({slot, i});
     const std::uint32_t state = chunk_state(impl.pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
     const ChunkKind kind = chunk_kind(state);
-    if (kind == ChunkKind::kItem || kind == ChunkKind::kLinking) visit(context, chunk, state);
+    if (is_linked(kind) || kind == ChunkKind::kLinking) visit(context, chunk, state);
   }
   return visited.fresh - visited.first;
 }

@@ -73,7 +73,7 @@ float Arena::Impl::sample_page(const Lane& lane, std::uint32_t slot, bool clear)
   for (std::uint32_t i = page.first; i < page.fresh; i += step) {
     const ChunkAddress chunk = lane.address_of({slot, i});
     const std::uint32_t state = chunk_state(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
-    if (chunk_kind(state) != ChunkKind::kItem) continue;
+    if (!is_linked(chunk_kind(state))) continue;
     if (owner.was_used(chunk, clear)) ++used;
     ++items;
   }

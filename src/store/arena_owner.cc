@@ -71,7 +71,7 @@ ItemOwner::Decision ArenaOwner::try_evict(ChunkAddress chunk, std::uint32_t gene
   const auto there = [&] {
     const std::uint32_t state =
         shared_load32(head + kStateOffset);  // it may be another arena's, and free by now
-    return chunk_kind(state) == ChunkKind::kItem && chunk_generation(state) == generation;
+    return is_linked(chunk_kind(state)) && chunk_generation(state) == generation;
   };
   if (!there()) return {};
   const std::uint64_t hash = core_.hash_at(chunk);
@@ -115,9 +115,14 @@ bool ArenaOwner::was_used(ChunkAddress chunk, bool clear) {
   LockedBucket bucket(*core_.index, core_.hash_at(chunk));
   std::atomic<std::uint64_t>* const slot = bucket.find_address(chunk);
   if (slot == nullptr) return false;
-  const std::uint64_t word = slot->load(std::memory_order_relaxed);
-  if (clear) slot->store(with_frequency(word, 0), std::memory_order_relaxed);
-  return slot_frequency(word) != 0;
+  const std::uint64_t frequency = slot_frequency(slot->load(std::memory_order_relaxed));
+  // Whoever overwrites the item in place changes the slot, too, and is not waited for.
+  if (clear && frequency != 0) slot->fetch_and(~kSlotFrequencyMask, std::memory_order_relaxed);
+  return frequency != 0;
+}
+
+void ArenaOwner::await_writers(ChunkAddress page) {
+  core_.page_guard->await_none_in(page, kPageBytes);
 }
 
 void ArenaOwner::free_elsewhere(ChunkAddress chunk) {

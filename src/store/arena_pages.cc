@@ -65,7 +65,7 @@ void Arena::Impl::expect_evictions(const Lane& lane, std::uint32_t slot, std::ui
   for (std::uint32_t i = first; i < end; ++i) {
     const ChunkAddress chunk = lane.address_of({slot, i});
     const std::uint32_t state = chunk_state(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
-    if (chunk_kind(state) == ChunkKind::kItem) owner.expect_eviction(chunk);
+    if (is_linked(chunk_kind(state))) owner.expect_eviction(chunk);
   }
 }
 
@@ -82,7 +82,7 @@ bool Arena::Impl::empty_chunks(Lane& lane, std::uint32_t slot, std::uint32_t& fi
     if ((first - start) % kEmptyingBatch == 0) expect_evictions(lane, slot, first);
     const ChunkAddress chunk = lane.address_of({slot, first});
     const std::uint32_t state = chunk_state(pool.chunk_pointer(chunk)).load(std::memory_order_relaxed);
-    if (chunk_kind(state) == ChunkKind::kItem) {
+    if (is_linked(chunk_kind(state))) {
       const ItemOwner::Decision decision = ask_owner(chunk, chunk_generation(state), Queue::kMain, true);
       possible = decision.verdict == Verdict::kEvicted;
       if (!possible) break;

@@ -40,10 +40,16 @@ enum class ChunkKind : std::uint32_t {
   kPart = 3,     // continuation of a chained value
   kLimbo = 4,    // unlinked while a send still refers to it; freed when the last pin goes
   kLinking = 5,  // filled, by a writer that looks at the flush epoch next and links it with that one
+  kWriting = 6,  // linked, and being overwritten in place by whoever made it so (item_lock.h)
 };
 
+inline constexpr bool is_linked(ChunkKind kind) {
+  return kind == ChunkKind::kItem || kind == ChunkKind::kWriting;
+}
+
 // The state word at byte 16. Written by the owner of the chunk only (allocator while free, filler while
-// filling, holder of the bucket lock while linked), read by anybody: always through atomics.
+// filling, holder of the bucket lock or of the item's own while linked), read by anybody: always through
+// atomics.
 //   bits 0-2 kind | 3-5 generation | 6-11 flush epoch | 12-16 item marks, 17-31 value bytes of an unchained
 //   item (item.h)
 inline constexpr std::size_t kStateOffset = 16;

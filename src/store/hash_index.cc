@@ -199,8 +199,7 @@ void HashIndex::erase(Bucket& home, std::atomic<std::uint64_t>& slot, Share& sha
     if (&candidate != &slot) filler = &candidate;
   }
   if (filler != nullptr) {
-    slot.store(filler->load(std::memory_order_relaxed), std::memory_order_relaxed);
-    filler->store(0, std::memory_order_relaxed);
+    slot.store(filler->exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
   } else {
     slot.store(0, std::memory_order_relaxed);
   }
@@ -264,9 +263,9 @@ void HashIndex::distribute(Bucket& from, Bucket& to, std::uint64_t bit) {
   unsigned keep = 0;
   for (ChainLink link(from); link; link = next_of(link)) {
     for (std::atomic<std::uint64_t>& place : link) {
-      const std::uint64_t slot = place.load(std::memory_order_relaxed);
-      if (slot == 0) continue;
-      place.store(0, std::memory_order_relaxed);
+      if (place.load(std::memory_order_relaxed) == 0) continue;
+      // At once: whoever changes the access bits meanwhile does so before, or finds nothing.
+      const std::uint64_t slot = place.exchange(0, std::memory_order_relaxed);
       if ((hash_of_item(slot_address(slot)) & bit) != 0) {
         insert(to, slot, growth_share_);
         continue;

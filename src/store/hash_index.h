@@ -15,7 +15,9 @@
 // Readers take no lock: ticket(), probe(), copy what the item has, still_valid(). A reader that finds nothing
 // must also see that its hash still maps to the bucket it read. Readers change a slot only by
 // compare-and-swap of its access bits. Writers hold the lock of one bucket (LockedBucket), never two, and
-// never wait for anything else while holding it.
+// wait for nothing while holding it but for who overwrites an item in place. Those lock the item, not the
+// bucket (item_lock.h), and change its slot as readers do; so a slot is moved by exchange(), and nobody
+// stores to one whose item may be locked.
 #pragma once
 
 #include <array>
@@ -234,7 +236,8 @@ class HashIndex {
     seen.bucket = &home_of(hash);
     seen.slot = nullptr;
     seen.to_write = access == Access::kWrite ? seen.bucket : nullptr;
-    prefetch_for(access, seen.bucket);
+    // Not to write, whatever the access: most sets leave the bucket as it is.
+    __builtin_prefetch(seen.bucket);
   }
   // the item that probably has this hash: the first in the home bucket with its tag. True: there is none, but
   // the chain goes on; its next bucket was asked for, and prefetch_chained_item() is to follow,
@@ -288,8 +291,8 @@ class HashIndex {
     }
     return end > kAskedFor;
   }
-  // Right before the bucket is locked: another core that wants the item, too, may have taken it back since.
-  // So its lines come at the same time as the bucket, not after it.
+  // Right before the item is written: another core that wants it, too, may have taken it back since. So its
+  // lines come at the same time as the bucket, not after it.
   static void prefetch_again(const Sighting& seen) {
     if (seen.to_write != nullptr) prefetch_lines_to_write(seen.to_write);
   }

@@ -12,8 +12,9 @@
 // `ahead` is where the part kPartsAhead further on was when the chain was made, 0 for the last ones: whoever
 // goes along the chain asks for its line. It may be out of date and is never followed.
 //
-// Who writes: the filler before the item is linked, afterwards the holder of the bucket lock. Readers look
-// without a lock (shared_bytes.h) and believe nothing before the bucket's version has not changed.
+// Who writes: the filler before the item is linked, afterwards the holder of the bucket lock, or of the
+// item's (item_lock.h) to overwrite a value in place. Readers look without a lock (shared_bytes.h) and
+// believe nothing before neither the bucket's version nor the CAS id have changed.
 #pragma once
 
 #include <cstddef>
@@ -62,6 +63,12 @@ inline constexpr std::uint32_t state_epoch(std::uint32_t state) {
 }
 inline constexpr std::uint32_t with_kind(std::uint32_t state, ChunkKind kind) {
   return (state & ~7U) | static_cast<std::uint32_t>(kind);
+}
+// The word of an unchained item while `thread` overwrites it: generation, epoch and marks stay, and where the
+// length was, the number of the thread is, so that nobody takes another's lock for its own.
+inline constexpr std::uint32_t writing_word(std::uint32_t state, unsigned thread) {
+  constexpr std::uint32_t kKept = (std::uint32_t{1} << kValueBytesShift) - 1;
+  return with_kind(state & kKept, ChunkKind::kWriting) | thread << kValueBytesShift;
 }
 
 // Seconds of the access time are kept modulo 2^24 (194 days). What seems to lie ahead, by a thread whose
@@ -113,12 +120,13 @@ inline constexpr bool page_holds(ChunkAddress address, std::size_t bytes) {
   return (address * kGranuleBytes) % kPageBytes + bytes <= kPageBytes;
 }
 
-// `item` is the head of an item, or was one when its bucket was read.
-inline ItemHeader read_header(const std::byte* item, ChunkAddress address) {
+// What belongs to this id and state word.
+inline ItemHeader read_header(const std::byte* item, ChunkAddress address, std::uint64_t cas,
+                              std::uint32_t state) {
   ItemHeader header;
-  header.state = shared_load32(item + kStateOffset);
+  header.cas = cas;
+  header.state = state;
   header.access = shared_load32(item + kAccessOffset);
-  header.cas = shared_load64(item + kCasOffset);
   header.expiry = shared_load32(item + kExpiryOffset);
   header.value_bytes =
       header.chained() ? shared_load32(item + kChainBytesOffset) : header.state >> kValueBytesShift;
@@ -126,6 +134,16 @@ inline ItemHeader read_header(const std::byte* item, ChunkAddress address) {
     header.client_flags = shared_load32(item + key_offset(header.state) - kClientFlagsBytes);
   }
   return header;
+}
+
+// `item` is the head of an item, or was one when its bucket was read. It is of one moment if the kind is not
+// kWriting, and neither bucket nor CAS id have changed behind it.
+inline ItemHeader read_header(const std::byte* item, ChunkAddress address) {
+  const std::uint64_t cas = shared_load64(item + kCasOffset);
+  read_fence();
+  const std::uint32_t state = shared_load32(item + kStateOffset);
+  read_fence();
+  return read_header(item, address, cas, state);
 }
 
 // The item has this key, as far as can be told without its version.

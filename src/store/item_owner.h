@@ -54,6 +54,10 @@ class ItemOwner {
   // does.
   virtual bool was_used(ChunkAddress chunk, bool clear) = 0;
 
+  // The items of the page that begins at chunk `page` are unlinked, and it is going to be cut into chunks of
+  // another class: returns when nobody writes there any more who has found an item in time.
+  virtual void await_writers(ChunkAddress /*page*/) {}
+
   // free_remote(chunk) of the arena that `chunk` lies in, which is not the calling one. For heads that were
   // met through a part of their chain in the calling arena.
   virtual void free_elsewhere(ChunkAddress chunk) = 0;

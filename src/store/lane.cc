@@ -264,7 +264,7 @@ Lane::EntryState Lane::look_at(std::uint32_t entry) const {
   if (chunk_kind(state) == ChunkKind::kFree || chunk_generation(state) != generation_of_entry(entry)) {
     return EntryState::kStale;
   }
-  return chunk_kind(state) == ChunkKind::kItem ? EntryState::kItem : EntryState::kUnlinked;
+  return is_linked(chunk_kind(state)) ? EntryState::kItem : EntryState::kUnlinked;
 }
 
 void Lane::prefetch(std::uint32_t entry) const {

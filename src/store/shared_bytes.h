@@ -75,6 +75,10 @@ inline void fence_before_lock() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #endif
 }
+// Between a compare-and-swap and a load that must not come before it.
+inline void fence_behind_lock() {
+  fence_before_lock();
+}
 inline void full_fence() {
 #if !RC_STORE_TSAN
   std::atomic_thread_fence(std::memory_order_seq_cst);

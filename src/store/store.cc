@@ -67,6 +67,7 @@ Status StoreCore::open() {
     memory_ahead.emplace(*pool, *index, huge_pages).start();
   }
 
+  page_guard.emplace(options.threads);
   states.resize(options.threads);
   balance.on.store(options.slab_reassign && options.slab_automove, std::memory_order_relaxed);
   balance.ratio.store(options.slab_automove_ratio, std::memory_order_relaxed);
@@ -89,6 +90,23 @@ void StoreCore::open_arena(unsigned id, unsigned node) {
   arena_options.balance = &balance;
   owners[id] = std::make_unique<ArenaOwner>(*this, id);
   arenas[id] = std::make_unique<Arena>(arena_options, *pool, classes, *owners[id]);
+}
+
+[[gnu::noinline]] std::uint32_t StoreCore::wait_for_writer(const std::byte* head) {
+  Backoff backoff;
+  for (;;) {
+    const std::uint32_t state = shared_load32(head + kStateOffset);
+    if (chunk_kind(state) != ChunkKind::kWriting) return state;
+    backoff.pause();
+  }
+}
+
+[[gnu::noinline]] void StoreCore::wait_a_little(const std::byte* head) {
+  constexpr unsigned kSpinsMax = 256;
+  for (unsigned spin = 0; spin < kSpinsMax; ++spin) {
+    if (chunk_kind(shared_load32(head + kStateOffset)) != ChunkKind::kWriting) return;
+    cpu_relax();
+  }
 }
 
 // The chunk belongs to the unlinker from here on.

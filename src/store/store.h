@@ -484,6 +484,7 @@ class Store {
   ClassStats class_stats(unsigned slab_class) const;  // summed over arenas; any thread
 
  private:
+  friend struct StoreInside;  // the tests of interleavings
   friend class StoreThread;
   friend class PendingStore;
   friend class Pin;

@@ -19,6 +19,7 @@
 #include "store/hash_index.h"
 #include "store/item.h"
 #include "store/memory_ahead.h"
+#include "store/page_guard.h"
 #include "store/page_pool.h"
 #include "store/reaper.h"
 #include "store/slab_classes.h"
@@ -52,6 +53,7 @@ class alignas(64) ArenaOwner final : public ItemOwner {
   ChunkAddress head_of(ChunkAddress part) override;
   void free_elsewhere(ChunkAddress chunk) override;
   bool was_used(ChunkAddress chunk, bool clear) override;
+  void await_writers(ChunkAddress page) override;
   const Ledger& ledger() const { return ledger_; }
 
  private:
@@ -81,6 +83,7 @@ struct alignas(64) ThreadState {
 
 // Thread ids are the last digits of the CAS ids.
 inline constexpr unsigned kThreadsMax = 1024;
+static_assert(kThreadsMax <= 1U << kValueBytesBits);  // writing_word()
 
 // An item that was filled and is not linked yet.
 struct Draft {
@@ -164,6 +167,13 @@ class StoreCore {
   Lookup vitality(const ItemHeader& header, CacheTime now) const {
     return vitality(header, now, current_epoch());
   }
+  // Alive, and nobody is overwriting it in place.
+  bool can_be_read(const ItemHeader& header, CacheTime now) const {
+    constexpr std::uint32_t kCompared = ((1U << kEpochBits) - 1) << kEpochShift | 7;
+    const std::uint32_t wanted =
+        current_epoch() << kEpochShift | static_cast<std::uint32_t>(ChunkKind::kItem);
+    return (header.state & kCompared) == wanted && !is_expired(header.expiry, now);
+  }
   unsigned class_of(const ItemHeader& header) const { return classes.class_for(header.chunk_bytes()); }
   std::size_t charged_bytes(const ItemHeader& header) const {
     return item_bytes(header.key_bytes(), header.value_bytes, header.client_flags, options.cas);
@@ -189,6 +199,19 @@ class StoreCore {
   // --- Under the lock of the key's bucket.
   Existing examine(const LockedBucket& bucket, std::string_view key, CacheTime now) const;
   Existing examine_at(std::atomic<std::uint64_t>* slot, CacheTime now) const;
+  // The state word, once whoever overwrites the item in place is done. A lock of the bucket that was taken
+  // before keeps others from beginning: they look at its version behind theirs of the item.
+  static std::uint32_t settled_state(const std::byte* head) {
+    fence_behind_lock();
+    std::uint32_t state = shared_load32(head + kStateOffset);
+    if (chunk_kind(state) == ChunkKind::kWriting) [[unlikely]]
+      state = wait_for_writer(head);
+    read_fence();
+    return state;
+  }
+  static std::uint32_t wait_for_writer(const std::byte* head);
+  // The same without the lock, and for a bounded time only.
+  static void wait_a_little(const std::byte* head);
   // Takes the item out of the index; afterwards, with the lock given up, its memory goes to retire().
   void unlink(Ledger& ledger, LockedBucket& bucket, const Existing& existing);
   void account_unlinked(Ledger& ledger, const Existing& existing);
@@ -242,6 +265,16 @@ class StoreCore {
                           CacheTime time);
   bool put_in_place(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
                     std::string_view value, CacheTime time, StoreResult& verdict);
+  // A value in place of another in its chunk, under the lock of the item, or of its bucket.
+  enum class Overwrite : std::uint8_t { kDone, kAgain, kOtherwise };
+  bool put_over(ThreadState& thread, const StoreRequest& request, unsigned slab_class, std::string_view value,
+                CacheTime time);
+  Overwrite overwrite_item(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
+                           std::string_view value, CacheTime time);
+  bool fits_in_place(std::uint32_t state, std::size_t value_offset, const StoreRequest& request,
+                     unsigned slab_class) const;
+  void write_over(ThreadState& thread, const Existing& old, unsigned slab_class, const StoreRequest& request,
+                  std::uint64_t cas, const Stamp& stamp, std::string_view value, CacheTime time);
   bool overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,
                  const StoreRequest& request, const Stamp& stamp, std::string_view value, CacheTime time);
   void write_head(const Draft& draft, std::string_view key);
@@ -296,6 +329,7 @@ class StoreCore {
   std::byte* base = nullptr;
   std::unique_ptr<HashIndex> index;
   std::optional<MemoryAhead> memory_ahead;
+  std::optional<PageGuard> page_guard;
   std::uint64_t seed = 0;
   // Flushes so far; its lowest bits are in every item. Items of other epochs are dead.
   std::atomic<std::uint64_t> epoch{0};
@@ -342,11 +376,16 @@ class StoreCore {
 
 inline Existing StoreCore::examine_at(std::atomic<std::uint64_t>* slot, CacheTime time) const {
   Existing existing;
-  existing.epoch = current_epoch();
-  if (slot == nullptr) return existing;
-  existing.slot = slot;
+  if (slot == nullptr) {
+    existing.epoch = current_epoch();
+    return existing;
+  }
   existing.address = slot_address(slot->load(std::memory_order_relaxed));
-  existing.header = read_header(item(existing.address), existing.address);
+  const std::byte* const head = item(existing.address);
+  const std::uint32_t state = settled_state(head);
+  existing.epoch = current_epoch();
+  existing.slot = slot;
+  existing.header = read_header(head, existing.address, shared_load64(head + kCasOffset), state);
   existing.vitality = vitality(existing.header, time, existing.epoch);
   return existing;
 }

@@ -3,9 +3,13 @@
 //
 // A read without a lock: (1) ticket: the bucket's version, even; (2) find the key; (3) copy the header; (4)
 // the version has not changed, so header and key belong together and the lengths in it are those of the item;
-// (5) ask `place` where the value goes and copy it, at most as many bytes as the header said; (6) the version
-// has still not changed, so the bytes belong to the header. A writer makes the version odd before and greater
-// after, in that order.
+// (5) ask `place` where the value goes and copy it, at most as many bytes as the header said; (6) neither the
+// version nor the item's CAS id have changed, so the bytes belong to the header. A writer makes the version
+// odd before and greater after, in that order; or it overwrites the item in place, under a lock in the item's
+// state word, writes the id first and that word, unlocked, last (item_lock.h). The header is read in the same
+// order, id first, so (3) either finds the item locked, or what belongs to its id but what a later writer has
+// changed, which has changed the id before. What (4) sees may be torn by such a writer in all but the
+// lengths.
 #pragma once
 
 #include "base/hash.h"
@@ -39,6 +43,13 @@ struct ReadContext {
 inline bool wins_token(const ItemHeader& header, const ReadOptions& options, CacheTime expiry) {
   if (!options.claim || (header.state & kTokenSent) != 0) return false;
   return (header.state & kStale) != 0 || (expiry != kNeverExpires && expiry < options.recache_before);
+}
+
+// The header, and all that was read of the item behind it, are of one moment: nobody has held the lock of the
+// bucket to change it, nor overwritten the item in place.
+inline bool still_valid(const StoreCore& core, const HashIndex::Ticket& ticket, const std::byte* item,
+                        const ItemHeader& header) {
+  return core.index->still_valid(ticket) && shared_load64(item + kCasOffset) == header.cas;
 }
 
 // False when a writer interfered.
@@ -82,7 +93,7 @@ Try read_unlocked(ReadContext& read, Place& place) {
   StoreCore& core = read.core;
   HashIndex::Ticket ticket;
   if (!core.index->ticket(read.key.hash, ticket)) return Try::kAgain;
-  const HashIndex::Match match = core.index->probe(ticket, read.key.hash, read.key.bytes);
+  HashIndex::Match match = core.index->probe(ticket, read.key.hash, read.key.bytes);
   if (match.probe == HashIndex::Probe::kMissing) {
     read.answer = Lookup::kMiss;
     return Try::kAnswered;
@@ -91,8 +102,14 @@ Try read_unlocked(ReadContext& read, Place& place) {
   const std::byte* item = core.item(match.address);
   const ItemHeader header = read_header(item, match.address);
   if (!core.index->still_valid(ticket)) return Try::kAgain;
+  // Behind the header: who overwrites an item changes the slot before.
+  match.slot = match.slot_word->load(std::memory_order_relaxed);
 
-  if (core.vitality(header, read.now) != Lookup::kHit) {
+  if (!core.can_be_read(header, read.now)) {
+    if (chunk_kind(header.state) == ChunkKind::kWriting) {
+      StoreCore::wait_a_little(item);
+      return Try::kAgain;
+    }
     read.answer = core.remove_dead(read.thread, read.key, read.now);
     return read.answer == Lookup::kHit ? Try::kAgain : Try::kAnswered;
   }
@@ -103,7 +120,7 @@ Try read_unlocked(ReadContext& read, Place& place) {
     return Try::kAgain;
   const bool pin = target.pin && header.value_bytes >= kPinBytesMin;
   if (pin) core.pool->pins(match.address).fetch_add(1, std::memory_order_acq_rel);
-  if (!core.index->still_valid(ticket)) {
+  if (!still_valid(core, ticket, item, header)) {
     if (pin) core.unpin(match.address);
     return Try::kAgain;
   }
@@ -209,19 +226,20 @@ template <typename Place>
 bool Store::read_plain(StoreThread& thread, const Key& key, CacheTime now, Place&& place) {
   StoreCore& core = *impl_;
   HashIndex::Ticket ticket;
-  const HashIndex::Match match = core.index->glance(ticket, key.hash, key.bytes, key.seen);
+  HashIndex::Match match = core.index->glance(ticket, key.hash, key.bytes, key.seen);
   if (match.probe != HashIndex::Probe::kFound) return false;
   const std::byte* item = core.item(match.address);
   const ItemHeader header = read_header(item, match.address);
   if (header.chained() || header.value_bytes >= kPinBytesMin || !core.index->still_valid(ticket) ||
-      core.vitality(header, now) != Lookup::kHit) {
+      !core.can_be_read(header, now)) {
     return false;
   }
+  match.slot = match.slot_word->load(std::memory_order_relaxed);  // behind the header, see read_unlocked()
   const ItemInfo info = core.describe(header, match.slot, now);
   char* const to = place(info);
   if (to == nullptr) return false;
   copy_from_shared(to, item + header.value_offset(), header.value_bytes);
-  if (!core.index->still_valid(ticket)) return false;
+  if (!detail::still_valid(core, ticket, item, header)) return false;
   detail::mark_hit(core, key, now, match, header.access);
   thread.impl_->last_class = info.slab_class;
   return true;

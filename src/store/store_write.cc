@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "store/item_lock.h"
 #include "store/store_core.h"
 
 namespace ringcached::store {
@@ -199,25 +200,40 @@ void StoreCore::discard(ThreadState& thread, const Draft& draft) {
   free_chunk(&thread, draft.chunk.address);
 }
 
-// The common case of a set: same class, nobody reads it in place, and the key stays where it is in the chunk.
-bool StoreCore::overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,
-                          const StoreRequest& request, const Stamp& stamp, std::string_view value,
-                          CacheTime time) {
-  const ItemHeader& header = old.header;
-  const bool same_layout = (header.client_flags != 0) == (request.client_flags != 0);
-  if (header.chained() || !same_layout || header.value_bytes >= kPinBytesMin) return false;
-  if (class_of(header) != slab_class) return false;
+// Same class and layout, and nobody reads it in place.
+inline bool StoreCore::fits_in_place(std::uint32_t state, std::size_t value_offset,
+                                     const StoreRequest& request, unsigned slab_class) const {
+  const std::size_t value_bytes = state >> kValueBytesShift;
+  return (state & kChained) == 0 && ((state & kHasFlags) != 0) == (request.client_flags != 0) &&
+         value_bytes < kPinBytesMin && classes.class_for(value_offset + value_bytes) == slab_class;
+}
 
-  bucket.will_change();
+// The value and all that belongs to it; the state word is the last.
+inline void StoreCore::write_over(ThreadState& thread, const Existing& old, unsigned slab_class,
+                                  const StoreRequest& request, std::uint64_t cas, const Stamp& stamp,
+                                  std::string_view value, CacheTime time) {
+  const ItemHeader& header = old.header;
   const Draft draft{{old.address, chunk_generation(header.state)},
                     slab_class,
                     request.client_flags,
                     static_cast<std::uint32_t>(value.size()),
                     false};
-  std::byte* chunk = item(old.address);
+  std::byte* const chunk = item(old.address);
   if (request.client_flags != 0) shared_store32(chunk + kItemHeaderBytes, request.client_flags);
   copy_to_shared(chunk + header.value_offset(), value.data(), value.size());
-  stamp_item(thread, draft, header.key_bytes(), next_cas(thread, header.cas, stamp.cas_explicit), stamp, old,
+  stamp_item(thread, draft, header.key_bytes(), cas, stamp, old, time);
+  account_resized(thread.ledger, old, draft);
+}
+
+// The same class, nobody reads it in place, and the key stays where it is in the chunk.
+bool StoreCore::overwrite(ThreadState& thread, LockedBucket& bucket, const Existing& old, unsigned slab_class,
+                          const StoreRequest& request, const Stamp& stamp, std::string_view value,
+                          CacheTime time) {
+  const ItemHeader& header = old.header;
+  if (!fits_in_place(header.state, header.value_offset(), request, slab_class)) return false;
+
+  bucket.will_change();
+  write_over(thread, old, slab_class, request, next_cas(thread, header.cas, stamp.cas_explicit), stamp, value,
              time);
   const std::uint64_t slot = old.slot->load(std::memory_order_relaxed) & ~kSlotFetched;
   std::uint64_t frequency = 0;
@@ -227,7 +243,6 @@ bool StoreCore::overwrite(ThreadState& thread, LockedBucket& bucket, const Exist
     count_dead(thread, old);
   }
   old.slot->store(with_frequency(slot, frequency), std::memory_order_relaxed);
-  account_resized(thread.ledger, old, draft);
   return true;
 }
 
@@ -245,10 +260,80 @@ void StoreCore::account_resized(Ledger& ledger, const Existing& old, const Draft
   ledger.classes[draft.slab_class].bytes.add(after - before);
 }
 
-// What put() does without memory of its own: refuses, or writes over the old item. False: neither.
-inline bool StoreCore::put_in_place(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
-                                    std::string_view value, CacheTime time, StoreResult& verdict) {
+namespace {
+
+// The bits of the item that is being overwritten, for the value that comes: unfetched, used once more. False:
+// the slot is elsewhere by now.
+bool renew_slot(std::atomic<std::uint64_t>& slot, ChunkAddress address) {
+  std::uint64_t word = slot.load(std::memory_order_relaxed);
+  for (;;) {
+    if (slot_address(word) != address) return false;
+    const std::uint64_t renewed = with_frequency(word & ~kSlotFetched, slot_frequency(word) + 1);
+    if (renewed == word || slot.compare_exchange_weak(word, renewed, std::memory_order_relaxed)) return true;
+  }
+}
+
+}  // namespace
+
+// The common case of a set: the item is alive and stays in its chunk. Locks the item alone (item_lock.h).
+inline StoreCore::Overwrite StoreCore::overwrite_item(ThreadState& thread, const StoreRequest& request,
+                                                      unsigned slab_class, std::string_view value,
+                                                      CacheTime time) {
+  HashIndex::Ticket ticket;
+  const HashIndex::Match match = index->glance(ticket, request.key.hash, request.key.bytes, request.key.seen);
+  if (match.probe != HashIndex::Probe::kFound) return Overwrite::kOtherwise;
+  std::byte* const chunk = item(match.address);
+  const std::uint32_t state = shared_load32(chunk + kStateOffset);
+  if (chunk_kind(state) == ChunkKind::kWriting) [[unlikely]] {
+    wait_a_little(chunk);
+    return Overwrite::kAgain;
+  }
+  const std::size_t offset = key_offset(state) + request.key.bytes.size();
+  if (chunk_kind(state) != ChunkKind::kItem || !fits_in_place(state, offset, request, slab_class))
+    return Overwrite::kOtherwise;
+  const PageGuard::Inside inside = page_guard->enter(thread.id, match.address);
+  if (!index->still_valid(ticket)) return Overwrite::kOtherwise;
+  ItemLock lock(chunk, state, thread.id);
+  if (!lock) return Overwrite::kAgain;
+  if (!index->still_valid(ticket)) return Overwrite::kOtherwise;
+
+  Existing old;
+  old.epoch = current_epoch();
+  old.slot = match.slot_word;
+  old.address = match.address;
+  old.header = read_header(chunk, match.address, shared_load64(chunk + kCasOffset), state);
+  old.vitality = vitality(old.header, time, old.epoch);
+  Stamp stamp;
+  if (!old.alive() || judge(request, old, stamp) != StoreResult::kStored) return Overwrite::kOtherwise;
+  if (!renew_slot(*old.slot, old.address)) return Overwrite::kOtherwise;
+  const std::uint64_t cas = next_cas(thread, old.header.cas, 0);
+  shared_store64(chunk + kCasOffset, cas);
+  write_fence();
+  write_over(thread, old, slab_class, request, cas, stamp, value, time);
+  lock.passed_on();
+  note_seen(thread, old);
+  note_expiry(old.address, stamp.expiry);
+  return Overwrite::kDone;
+}
+
+// Whether that is what the request needs; where another thread is at it, when that has ended.
+inline bool StoreCore::put_over(ThreadState& thread, const StoreRequest& request, unsigned slab_class,
+                                std::string_view value, CacheTime time) {
+  constexpr unsigned kTriesMax = 4;
+  if (request.mode == StoreMode::kAdd || request.cas_explicit != 0) return false;
   HashIndex::prefetch_again(request.key.seen);
+  for (unsigned tries = 0; tries < kTriesMax; ++tries) {
+    const Overwrite outcome = overwrite_item(thread, request, slab_class, value, time);
+    if (outcome != Overwrite::kAgain) [[likely]]
+      return outcome == Overwrite::kDone;
+  }
+  return false;
+}
+
+// What put() does without memory of its own: refuses, or writes over the old item. False: neither.
+[[gnu::noinline]] bool StoreCore::put_in_place(ThreadState& thread, const StoreRequest& request,
+                                               unsigned slab_class, std::string_view value, CacheTime time,
+                                               StoreResult& verdict) {
   LockedBucket bucket(*index, request.key.hash);
   const Existing existing = examine_at(bucket.find(request.key.bytes, request.key.seen), time);
   note_seen(thread, existing);
@@ -312,6 +397,7 @@ inline bool StoreCore::put_in_place(ThreadState& thread, const StoreRequest& req
   if (joins) [[unlikely]]
     return core.join(state, request, {&value, 1}, now);
   const unsigned slab_class = core.classes.class_for(bytes);
+  if (core.put_over(state, request, slab_class, value, now)) return StoreResult::kStored;
   StoreResult verdict{};
   if (core.put_in_place(state, request, slab_class, value, now, verdict)) return verdict;
   return core.put_new(state, request, slab_class, value, now);
