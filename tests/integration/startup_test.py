@@ -55,8 +55,6 @@ BAD_FLAGS = (
     ("suboption with a bad value", ["-o", "hashpower=99"], ["99"]),
     ("unknown tier", ["--io-level", "5.4"], ["5.4"]),
     ("address that is none", ["-l", "256.1.2.3.4"], ["256.1.2.3.4"]),
-    ("congestion control that the kernel does not have", ["-p", "0", "--congestion-control", "nonesuch"],
-     ["'nonesuch'", "reno", "choose another"]),
     ("mode of a socket that is none", ["-a", "9z"], ["9z"]),
 )
 
@@ -98,6 +96,12 @@ def unreadable_file(options):
     with tempfile.TemporaryDirectory() as directory:
         refusal(options, ["--config", f"{directory}/none.toml"], f"{directory}/none.toml")
         refusal(options, ["--config", directory], directory)
+
+
+@suite.test("refused: congestion control that the kernel does not have")
+def congestion_control(options):
+    flags = process.privileges() + ["-p", "-1", "--congestion-control", "nonesuch"]
+    refusal(options, flags, "'nonesuch'", "reno", "choose another")
 
 
 @suite.test("refused: port in use")
@@ -414,7 +418,7 @@ def address_space(options):
             except process.ServerFailure:
                 refusal(limited, process.privileges() + ["-t", "2", "-s", f"{directory}/socket"],
                         f"limited to {mib} MiB", "ulimit -v", "-m")
-    assert {300, 500, 1000, 10_000} <= set(served), served
+    assert {500, 1000, 10_000} <= set(served), served  # with less it depends on the heap
     print(f"# served with {served} MiB")
 
 
