@@ -276,9 +276,9 @@ class HashIndex {
     return true;
   }
 
-  // Then the lines of a longer value behind those, as far as they do not come by themselves once the first ones
-  // are read. For reading, also where they will be written: which of two workers writes a popular one next is
-  // open, and what was taken for writing too early is taken back. False: there are none.
+  // Then the lines of a longer value behind those, as far as they do not come by themselves once the first
+  // ones are read. For reading, also where they will be written: which of two workers writes a popular one
+  // next is open, and what was taken for writing too early is taken back. False: there are none.
   bool prefetch_value(const Sighting& seen) const {
     if (seen.slot == nullptr) return false;
     const ChunkAddress address = slot_address(seen.slot->load(std::memory_order_relaxed));

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "base/assert.h"
 #include "base/spin_lock.h"
 
@@ -23,7 +25,9 @@ PageGuard::PageGuard(unsigned threads, bool asymmetric)
 
 void PageGuard::await_none_in(ChunkAddress first, std::size_t bytes) const {
   if (asymmetric_) {
-    RC_CHECK(membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
+    // The kernel may want memory for it.
+    for (Backoff backoff; !membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); backoff.pause())
+      RC_CHECK(errno == ENOMEM);
   } else {
     full_fence();
   }

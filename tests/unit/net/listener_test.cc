@@ -204,7 +204,8 @@ TEST_SUITE("listener") {
     for (const std::string& bad : {std::string(), "/" + std::string(200, 'x'), directory.path("none/socket"),
                                    directory.path("file"), directory.path("file/socket")}) {
       INFO(bad);
-      CHECK(check_unix_path(unix_at(bad)).message() == open_listeners({unix_at(bad)}, {.backlog = 16}).status().message());
+      CHECK(check_unix_path(unix_at(bad)).message() ==
+            open_listeners({unix_at(bad)}, {.backlog = 16}).status().message());
       CHECK_FALSE(check_unix_path(unix_at(bad)).is_ok());
     }
   }
