@@ -340,6 +340,7 @@ struct NetworkStats {
                 receive_buffer_bytes = 0;  // of all workers; bytes of all buffers together
   std::uint64_t receive_buffers_free = 0;  // not holding input that is still to be served
   std::uint64_t receive_buffers_exhausted = 0;
+  std::uint64_t receives_renewed = 0;  // the kernel had not told of the end of a stream, or of bytes
   std::uint64_t receives_paused = 0, sends_short = 0, stale_completions = 0, accept_errors = 0;
   std::uint64_t handoff_retries = 0, output_blocks = 0, output_block_bytes = 0;
   std::uint64_t datagrams_received = 0, datagrams_sent = 0;

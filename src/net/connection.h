@@ -138,6 +138,8 @@ class ClientConnection final : public Connection,
   void cancel(Operation operation);
   void schedule_in(std::uint32_t ticks);
   std::uint32_t idle_ticks_max() const;
+  void on_due_open(std::uint32_t quiet_ticks);
+  void look_for_end();
 
   int descriptor_ = -1;  // first: it fits in behind the wheel's entry
   WorkerContext* context_ = nullptr;
@@ -165,6 +167,7 @@ class ClientConnection final : public Connection,
   bool peer_slow_ : 1 = false;        // the last send was not taken whole
   bool direct_wanted_ : 1 = false;    // the handler has memory for what comes next
   bool direct_done_ : 1 = false;      // some of it was filled, and the handler has not gone on with it
+  bool looked_ : 1 = false;           // since the last input it was made sure that more is waited for
   std::uint8_t large_input_ : 3 = 0;  // receives to go that expect another large value
   PublishedConnection published_;
 };

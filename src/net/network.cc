@@ -389,6 +389,7 @@ NetworkStats NetworkImplementation::stats() const {
     stats.connections_out_of_memory += counters.out_of_memory.get();
     stats.receive_buffers_exhausted += counters.receive_buffers_exhausted.get();
     stats.receives_paused += counters.receives_paused.get();
+    stats.receives_renewed += counters.receives_renewed.get();
     stats.sends_short += counters.sends_short.get();
     stats.stale_completions += counters.stale_completions.get();
     stats.receive_buffers_free += worker->receive_buffers_free();

@@ -141,6 +141,9 @@ class Ring {
   // reported a descriptor that is none.
   virtual int configure_accepted(int socket, bool tcp) = 0;
   virtual int peer_address(int socket, sockaddr_storage& address, socklen_t& length) = 0;
+  // What a receive would find now, left where it is: bytes (> 0), the end of the stream (0), -EAGAIN for
+  // neither, or the error, which may be reported this once only and be an end of stream from then on.
+  virtual int peek(int socket) = 0;
   // Writes a short farewell (the refusal line) without waiting: bytes written or a negated errno.
   virtual int send_now(int socket, std::span<const char> data) = 0;
 };

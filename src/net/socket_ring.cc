@@ -53,6 +53,11 @@ int SocketRing::peer_address(int socket, sockaddr_storage& address, socklen_t& l
   return result_of(getpeername(socket, reinterpret_cast<sockaddr*>(&address), &length));
 }
 
+int SocketRing::peek(int socket) {
+  char byte;
+  return result_of(static_cast<int>(::recv(socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT)));
+}
+
 int SocketRing::send_now(int socket, std::span<const char> data) {
   return result_of(
       ::send(socket, data.data(), std::min(data.size(), kSendBytesMax), MSG_NOSIGNAL | MSG_DONTWAIT));

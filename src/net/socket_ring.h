@@ -27,6 +27,7 @@ class SocketRing : public Ring {
   int shutdown_socket(int socket, int how) override;
   int configure_accepted(int socket, bool tcp) override;
   int peer_address(int socket, sockaddr_storage& address, socklen_t& length) override;
+  int peek(int socket) override;
   int send_now(int socket, std::span<const char> data) override;
 };
 

@@ -30,6 +30,7 @@ struct WorkerCounters {
   Counter waits, waits_gathering, completions_gathered;  // with min_wait or spin only
   Counter waits_spinning, spins_successful;
   Counter receive_buffers_exhausted, receives_paused;
+  Counter receives_renewed;  // of connections gone quiet for which something was there, see look_for_end()
   Counter sends_short, stale_completions;
   Counter connections_opened, connections_closed;
   Counter out_of_memory;  // connections ended because the heap had nothing for them

@@ -224,6 +224,7 @@ constexpr Row kOwnRows[] = {
     items<&store::StoreStats::page_steals>("page_steals"),
     network<&NetworkStats::receive_buffers_exhausted>("receive_buffers_exhausted"),
     network<&NetworkStats::receives_paused>("receives_paused"),
+    network<&NetworkStats::receives_renewed>("receives_renewed"),
     network<&NetworkStats::sends_short>("sends_short"),
     network<&NetworkStats::stale_completions>("stale_completions"),
     network<&NetworkStats::accept_errors>("accept_errors"),

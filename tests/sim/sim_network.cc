@@ -121,6 +121,7 @@ NetworkStats SimNetwork::stats() const {
     stats.bytes_read += counters.bytes_read.get();
     stats.bytes_written += counters.bytes_written.get();
     stats.idle_kicks += counters.idle_kicks.get();
+    stats.receives_renewed += counters.receives_renewed.get();
   }
   stats.current_connections = connection_count_.load();
   stats.total_connections = acceptor->counters().total_connections.get();

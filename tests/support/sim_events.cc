@@ -51,7 +51,8 @@ bool SimRing::runnable(const SimOperation& operation) const {
       if (socket.kind != SimObject::Kind::kSocket) return true;
       // As in the kernel: the buffer is chosen before bytes are looked for.
       if (operation.first_try && lacks_buffer(operation)) return true;
-      return !socket.to_server.empty() || socket.client_finished || socket.broken || socket.server_shut_read;
+      if (!socket.to_server.empty() || socket.server_shut_read) return true;
+      return !operation.deaf && (socket.client_finished || socket.broken);
     }
     case Kind::kReceiveDatagram: {
       const SimObject& socket = *operation.object;
@@ -160,6 +161,7 @@ void SimRing::run_receive(const SimOperationPointer& operation) {
   std::uint32_t flags = 0;
   const int count = take_buffer(socket.to_server, operation->bytes_max, flags);
   if (operation->bytes_max != 0) return complete(operation, count, flags);
+  operation->deaf = world_.inject(world_.faults.end_missed, "end_missed");
   complete_multishot(operation, count, flags);
 }
 

@@ -473,6 +473,18 @@ int SimRing::configure_accepted(int socket, bool tcp) {
   return 0;
 }
 
+int SimRing::peek(int socket) {
+  const auto object = world_.object(socket);
+  if (object == nullptr) {
+    world_.violation("a look at descriptor " + std::to_string(socket) + ", which is not open");
+    return -EBADF;
+  }
+  if (object->kind != SimObject::Kind::kSocket) return -ENOTSOCK;
+  if (object->broken) return -std::exchange(object->pending_error, 0);
+  if (!object->to_server.empty()) return 1;
+  return object->client_finished ? 0 : -EAGAIN;
+}
+
 int SimRing::peer_address(int socket, sockaddr_storage& address, socklen_t& length) {
   const auto object = world_.object(socket);
   if (object == nullptr) return -EBADF;

@@ -44,7 +44,8 @@ struct SimFaults {
   double short_send = 0;         // fewer bytes than fit, down to 1
   double buffers_exhausted = 0;  // a receive ends with -ENOBUFS although buffers are left
   double multishot_end = 0;      // a multishot operation ends with a successful completion (no kMore)
-  double receive_error = 0;      // -ECONNRESET; the connection is gone
+  double end_missed = 0;  // a multishot receive that has had bytes does not notice that these were the last
+  double receive_error = 0;   // -ECONNRESET; the connection is gone
   double send_error = 0;      // -EPIPE or -ECONNRESET; the connection is gone. A datagram: -ENETUNREACH, once
   double accept_error = 0;    // EMFILE ENFILE ENOMEM ECONNABORTED EINTR EAGAIN; the client keeps waiting
   double accept_bogus = 0;    // a positive descriptor that is not open; the client keeps waiting

@@ -93,6 +93,7 @@ struct SimOperation {
   std::shared_ptr<SimObject> object;  // null: not on a descriptor, or the descriptor was not open
   bool first_try = true;              // not attempted since it was queued
   bool must_end = false;              // a cancel said -EALREADY
+  bool deaf = false;                  // kReceive, multishot: the end of the stream is not noticed
   std::uint32_t bytes_max = 0;        // kReceive: once, so many; 0: multishot
   std::span<const iovec> pieces;      // kReceiveDirect
   // kSend
@@ -146,6 +147,7 @@ class SimRing final : public net::Ring {
   int shutdown_socket(int socket, int how) override;
   int configure_accepted(int socket, bool tcp) override;
   int peer_address(int socket, sockaddr_storage& address, socklen_t& length) override;
+  int peek(int socket) override;
   int send_now(int socket, std::span<const char> data) override;
 
  private:

@@ -24,7 +24,7 @@ SimFaults SimFaults::swarm(std::uint64_t seed) {
   for (double* fault :
        {&faults.short_receive, &faults.short_send, &faults.buffers_exhausted, &faults.multishot_end,
         &faults.cancel_already, &faults.cancel_late, &faults.delay, &faults.overflow, &faults.post_overflow,
-        &faults.turn_interrupted, &faults.wake_delay, &faults.stale}) {
+        &faults.turn_interrupted, &faults.wake_delay, &faults.stale, &faults.end_missed}) {
     *fault = draw();
   }
   // Those that end a connection or an arming are kept rare, or a run would hardly get to anything else.

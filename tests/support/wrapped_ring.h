@@ -90,6 +90,9 @@ class WrappedRing : public net::Ring {
   int configure_accepted(int socket, bool tcp) override {
     return Around::call([&] { return ring_->configure_accepted(socket, tcp); });
   }
+  int peek(int socket) override {
+    return Around::call([&] { return ring_->peek(socket); });
+  }
   int peer_address(int socket, sockaddr_storage& address, socklen_t& length) override {
     return Around::call([&] { return ring_->peer_address(socket, address, length); });
   }

@@ -575,9 +575,13 @@ TEST_SUITE("ring_contract") {
     REQUIRE(getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &own_length) == 0);
     REQUIRE(peer_length == own_length);
     CHECK(std::memcmp(&peer, &own, own_length) == 0);
+    CHECK(ring->peek(event.get()) == -ENOTSOCK);
+    CHECK(ring->peek(client.get()) == -EAGAIN);
     CHECK(ring->send_now(server.get(), std::string_view("bye")) == 3);
+    CHECK(ring->peek(client.get()) > 0);
     CHECK(receive_exactly(client.get(), 3) == "bye");
     CHECK(ring->shutdown_socket(server.get(), SHUT_RDWR) == 0);
+    CHECK(ring->peek(client.get()) == 0);
     CHECK(ring->send_now(server.get(), std::string_view("bye")) == -EPIPE);
     const std::string large(std::size_t{32} << 20, 'x');
     const auto [slow, fast] = loopback.pair();
