@@ -171,7 +171,8 @@ def local_items(options):
             resident = preferring(server, node)[node] * 1024
             assert share["bytes"] == share["pages"] * PAGE_BYTES, (node, share)
             # Pages are touched as chunks are cut from them; tables beside the items prefer the node, too.
-            assert 0.5 * share["bytes"] <= resident <= 1.2 * share["bytes"] + (1 << 20), (node, share, resident)
+            # A huge page of 2 MiB is got ahead of what is used.
+            assert 0.5 * share["bytes"] <= resident <= 1.2 * share["bytes"] + (2 << 20), (node, share, resident)
 
 
 @suite.test("when memory is used up, items go on lying on their worker's node", seconds=240)
